@@ -1,0 +1,143 @@
+"""What flows down the street: the frozen dataclasses between the stages.
+
+    audio ─► Waveform ─► speech features ─► codes ─► Motion ─► keys
+
+Only the standard library and numpy; every stage may import this file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int32]
+
+#: progress(stage, done, total): ``stage`` is a short noun ("speech", "codes", "motion");
+#: ``done`` and ``total`` count that stage's own units (chunks, frames).
+Progress = Callable[[str, int, int], None]
+#: cancelled() -> True when the run should stop; asked once per step.
+CancelCheck = Callable[[], bool]
+
+#: The index lists of ``face.npz`` (key ``region_<name>``); a face may lack any of them.
+REGION_NAMES = (
+    "lips",
+    "upper_face",
+    "eyelids",
+    "jaw",
+    "upper_teeth",
+    "lower_teeth",
+    "eyes",
+)
+
+
+def no_progress(stage: str, done: int, total: int) -> None:
+    """A progress callback for callers that show none."""
+
+
+def never_cancelled() -> bool:
+    """A cancel check for callers that never cancel."""
+    return False
+
+
+@dataclass(frozen=True)
+class Waveform:
+    """Mono sound.
+
+    samples: (n,) float32, full scale is 1.0
+    rate_hz: samples per second; the engine's own audio is always 16,000
+    """
+
+    samples: FloatArray
+    rate_hz: int
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / self.rate_hz
+
+
+@dataclass(frozen=True)
+class AudioSource:
+    """Where speech comes from: a file, or a packed file's bytes, cut to a time range.
+
+    path: the file; with ``data`` it is only the name to quote in messages
+    data: the whole file's bytes (a packed sound), or None to read ``path``
+    start_s: first second used
+    duration_s: seconds used, or None for all that is left
+    """
+
+    path: Path
+    data: bytes | None = None
+    start_s: float = 0.0
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True)
+class FaceMesh:
+    """The face a model was trained on (a bundle's ``face.npz``).
+
+    vertices: (V, 3) float32, the neutral template in the bundle's units and axes
+    triangles: (F, 3) int32; (0, 3) when unknown
+    mid_lips: (2,) int32, upper and lower mid-lip vertex; (0,) when the face has none
+    lip_corners: (2,) int32, the +x corner first; (0,) when the face has none
+    regions: region name (see REGION_NAMES) -> (n,) int32 vertex indices, n may be 0
+    """
+
+    vertices: FloatArray
+    triangles: IntArray
+    mid_lips: IntArray
+    lip_corners: IntArray
+    regions: Mapping[str, IntArray] = field(default_factory=dict)
+
+    @property
+    def vertex_count(self) -> int:
+        return len(self.vertices)
+
+
+@dataclass(frozen=True)
+class Motion:
+    """Facial motion as offsets from the neutral template.
+
+    offsets: (T, V, 3) float32, METRES, in the bundle's template axes
+    fps: frames per second of ``offsets``
+    codes: (T_model, H) int32 code indices at ``model_fps``
+    model_fps: the bundle's own rate
+    """
+
+    offsets: FloatArray
+    fps: float
+    codes: IntArray
+    model_fps: float
+
+    @property
+    def frame_count(self) -> int:
+        return len(self.offsets)
+
+
+@dataclass(frozen=True)
+class GenerateRequest:
+    """One run of the street.
+
+    audio: the speech
+    model: the bundle's folder
+    style: (frames or 1, styles) float32 mix weights of the bundle's speaking styles;
+        one row holds for the whole clip, several rows are one per model frame
+        (the last row holds on when the clip is longer)
+    device: "auto", "cpu", "cuda" or "mps"
+    fps: frames per second wanted; None keeps the model's own
+    temperature: 0 takes the nearest code; above it codes are drawn by
+        softmax(-distance / temperature); None takes the bundle's own default
+    seed: seeds the drawing of codes
+    """
+
+    audio: AudioSource
+    model: Path
+    style: FloatArray
+    device: str = "auto"
+    fps: float | None = None
+    temperature: float | None = None
+    seed: int = 0
