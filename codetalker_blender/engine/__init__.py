@@ -1,0 +1,1 @@
+"""Speech in, motion out: audio, speech features, code query, codebook, bundles.  No Blender."""

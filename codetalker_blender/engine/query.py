@@ -1,0 +1,194 @@
+"""Stage 2: the code query, speech features + past motion + style → codes (CodeTalker section 3.3).
+
+Turns speech frames into one feature (or logits) per face component and step; the quantiser of
+stage 1 makes codes of them.  Only torch; the full form serves training, the step form generation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .layers import (
+    KeyValueRing,
+    SelfAttention,
+    WindowAttention,
+    age_bias,
+    head_slopes,
+    look_back_mask,
+    sinusoid,
+    step_ages,
+)
+
+
+@dataclass(frozen=True)
+class QueryConfig:
+    """Sizes and variants of the code query.  The defaults are the official VOCASET model.
+
+    motion_dim: numbers per frame of past motion that are fed back (3V, or the basis's rank)
+    speech_dim: channels of the speech encoder's output
+    hidden, layers, heads, mlp: of the transformer decoder
+    components, code_dim, code_count: H, C and N of the codec
+    categorical: the last n of the H components are predicted as classes (cross-entropy over N codes),
+        the others as features that are quantised (the paper's way: 0)
+    styles: rows of the speaking-style embedding
+    period: steps of the periodic position code and of the attention bias
+    look_back: steps that self-attention sees, itself included; None = all
+    speech_frames: speech frames per step (VOCASET 1, BIWI 2)
+    temporal_unit: P, motion frames per step
+    bias_free_start: in generation the first embedding is the style alone.  The original
+        does so although it was trained with the bias of ``motion_map`` there
+    dropout: in training, as in torch's TransformerDecoderLayer
+    """
+
+    motion_dim: int
+    speech_dim: int = 768
+    hidden: int = 1024
+    layers: int = 6
+    heads: int = 4
+    mlp: int = 2048
+    components: int = 16
+    code_dim: int = 64
+    code_count: int = 256
+    categorical: int = 0
+    styles: int = 8
+    period: int = 30
+    look_back: int | None = None
+    speech_frames: int = 1
+    temporal_unit: int = 1
+    bias_free_start: bool = True
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.hidden % self.heads:
+            raise ValueError(f"hidden ({self.hidden}) must be a multiple of heads ({self.heads})")
+        if not 0 <= self.categorical <= self.components:
+            raise ValueError(f"categorical must be 0 to {self.components}, not {self.categorical}")
+        if self.look_back is not None and self.look_back < 1:
+            raise ValueError("look_back must be at least 1 step")
+
+    @property
+    def feature_dim(self) -> int:
+        """Output numbers per step that are quantised by distance."""
+        return (self.components - self.categorical) * self.code_dim
+
+
+class QueryLayer(nn.Module):
+    """torch's TransformerDecoderLayer (post-norm, ReLU) with the cross-attention cut to a window."""
+
+    def __init__(self, config: QueryConfig) -> None:
+        super().__init__()
+        hidden = config.hidden
+        scale = (hidden // config.heads) ** -0.5
+        self.self_attention = SelfAttention(hidden, config.heads, qkv_bias=True, scale=scale)
+        self.cross_attention = WindowAttention(
+            hidden, config.heads, config.speech_frames * config.temporal_unit
+        )
+        self.mlp_in = nn.Linear(hidden, config.mlp)
+        self.mlp_out = nn.Linear(config.mlp, hidden)
+        self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(3))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def _after(self, x: Tensor, attended: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        x = self.norms[0](x + self.dropout(attended))
+        x = self.norms[1](x + self.dropout(self.cross_attention(x, keys, values)))
+        inner = self.dropout(F.relu(self.mlp_in(x)))
+        return torch.as_tensor(self.norms[2](x + self.dropout(self.mlp_out(inner))))
+
+    def forward(self, x: Tensor, bias: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        return self._after(x, self.self_attention(x, bias), keys, values)
+
+    def step(self, x: Tensor, ring: KeyValueRing, keys: Tensor, values: Tensor) -> Tensor:
+        return self._after(x, self.self_attention.step(x, ring), keys, values)
+
+
+class QueryState:
+    """One clip's caches: per layer a ring of keys and values, and the speech's own."""
+
+    def __init__(self, rings: list[KeyValueRing], speech: list[tuple[Tensor, Tensor]]) -> None:
+        self.rings = rings
+        self.speech = speech
+        self.step = 0
+
+
+class CodeQuery(nn.Module):
+    """The whole of stage 2 but the speech encoder and the codec.
+
+    Past motion is relative to rest (zero offsets are the zero vector).
+    """
+
+    def __init__(self, config: QueryConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.speech_map = nn.Linear(config.speech_dim, config.hidden)
+        self.motion_map = nn.Linear(config.motion_dim, config.hidden)
+        self.style_embedding = nn.Parameter(torch.randn(config.styles, config.hidden))
+        self.layers = nn.ModuleList(QueryLayer(config) for _ in range(config.layers))
+        if config.feature_dim:
+            self.feature_map = nn.Linear(config.hidden, config.feature_dim, bias=False)
+            nn.init.zeros_(self.feature_map.weight)
+        if config.categorical:
+            self.class_map = nn.Linear(config.hidden, config.categorical * config.code_count)
+
+    def style_vectors(self, weights: Tensor) -> Tensor:
+        """Mix weights (batch, 1 or steps, styles) -> style vectors (batch, 1 or steps, hidden)."""
+        return weights @ self.style_embedding
+
+    def positions(self, first: int, steps: int, device: torch.device) -> Tensor:
+        """The periodic position code of steps first, first + 1, ...: (steps, hidden)."""
+        return sinusoid(torch.arange(first, first + steps, device=device) % self.config.period, self.config.hidden)
+
+    def heads_out(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Features (batch, steps, (H-n)*C) and logits (batch, steps, n, N); None where there are none."""
+        features = self.feature_map(x) if self.config.feature_dim else None
+        logits = None
+        if self.config.categorical:
+            logits = self.class_map(x).unflatten(-1, (self.config.categorical, self.config.code_count))
+        return features, logits
+
+    def forward(self, speech: Tensor, past: Tensor, style: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Teacher forcing: all steps at once.
+
+        speech: (batch, steps * speech_frames * P, speech_dim)
+        past: (batch, steps, motion_dim), the motion before each step; zeros before the first
+        style: (batch, 1 or steps, styles) mix weights
+        returns features and logits as :meth:`heads_out`
+        """
+        config, steps = self.config, past.shape[1]
+        x = self.motion_map(past) + self.style_vectors(style)
+        x = x + self.positions(0, steps, x.device)
+        memory = self.speech_map(speech)
+        ages = step_ages(steps, x.device).clamp_min(0)
+        bias = age_bias(ages, head_slopes(config.heads), config.period)
+        bias = bias + look_back_mask(steps, config.look_back, x.device)
+        for layer in self.layers:
+            x = layer(x, bias.to(x.dtype), *layer.cross_attention.prepare(memory))
+        return self.heads_out(x)
+
+    def start(self, speech: Tensor) -> QueryState:
+        """Prepare a clip.  speech as in :meth:`forward`."""
+        config = self.config
+        memory = self.speech_map(speech)
+        steps = memory.shape[1] // (config.speech_frames * config.temporal_unit)
+        window = max(1, min(config.look_back or steps, steps))
+        ages = torch.arange(window, device=speech.device)
+        biases = age_bias(ages, head_slopes(config.heads), config.period).to(memory.dtype)
+        return QueryState(
+            [KeyValueRing(window, biases) for _ in self.layers],
+            [layer.cross_attention.prepare(memory) for layer in self.layers],
+        )
+
+    def step(self, embedding: Tensor, state: QueryState) -> tuple[Tensor | None, Tensor | None]:
+        """The next step.  embedding: (batch, 1, hidden) = mapped past motion + style, no position yet.
+
+        Equals the last step of :meth:`forward` on the same past.
+        """
+        index = state.step
+        x = embedding + self.positions(index, 1, embedding.device).to(embedding.dtype)
+        for layer, ring, (keys, values) in zip(self.layers, state.rings, state.speech, strict=True):
+            x = layer.step(x, ring, keys[:, index : index + 1], values[:, index : index + 1])
+        state.step += 1
+        return self.heads_out(x)
