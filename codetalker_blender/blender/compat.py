@@ -1,0 +1,97 @@
+"""Every difference between Blender 4.2 and 5.2 that the rest of this folder need not know.
+
+    4.4  actions got slots, layers and channelbags; 5.0 dropped ``Action.fcurves``
+    4.5  ``SequenceEditor.strips`` beside ``sequences``; 5.0 dropped the old name
+    5.0  an image format belongs to a media type, and video is one
+    5.1  strips got ``left_handle`` and ``content_start``; the old names go in 6.0
+
+Each function asks for the attribute, not for the version number, wherever that is possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+
+def new_fcurves(action: bpy.types.Action, owner: bpy.types.ID) -> Any:
+    """The F-curve collection of an empty ``action`` for ``owner`` (its slot is made where slots exist)."""
+    if not hasattr(action, "slots"):
+        return action.fcurves
+    slot = action.slots.new(id_type=owner.id_type, name=owner.name)
+    strip = action.layers.new("CodeTalker").strips.new(type="KEYFRAME")
+    return strip.channelbag(slot, ensure=True).fcurves
+
+
+def fcurve_collections(action: bpy.types.Action) -> Iterator[Any]:
+    """Every F-curve collection in the action, of all slots."""
+    if not hasattr(action, "slots"):
+        yield action.fcurves
+        return
+    for layer in action.layers:
+        for strip in layer.strips:
+            for bag in strip.channelbags:
+                yield bag.fcurves
+
+
+def assign_action(holder: Any, action: bpy.types.Action) -> None:
+    """Let an AnimData or an NLA strip play ``action``, with the action's only slot."""
+    if holder.id_data is not None and getattr(holder, "action", None) != action:
+        holder.action = action
+    if hasattr(action, "slots"):
+        holder.action_slot = action.slots[0]
+
+
+def strips(editor: bpy.types.SequenceEditor) -> Any:
+    """The strips of a sequence editor.  (An empty collection is falsy: never ``or`` the two names.)"""
+    return editor.strips if hasattr(editor, "strips") else editor.sequences  # type: ignore[attr-defined]
+
+
+def all_strips(editor: bpy.types.SequenceEditor) -> list[Any]:
+    """All strips, those inside meta strips too."""
+    return list(editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all)  # type: ignore[attr-defined]
+
+
+def strip_span(strip: Any) -> tuple[int, int]:
+    """First frame a strip covers and the frame after its last."""
+    if hasattr(strip, "left_handle"):
+        return int(strip.left_handle), int(strip.right_handle)
+    return int(strip.frame_final_start), int(strip.frame_final_end)
+
+
+def strip_content_start(strip: Any) -> float:
+    """The frame at which the strip's file starts, were it not trimmed."""
+    return float(strip.content_start if hasattr(strip, "content_start") else strip.frame_start)
+
+
+def set_video_output(render: bpy.types.RenderSettings, path: Path) -> None:
+    """Let ``bpy.ops.render.render(animation=True)`` write one H.264 + AAC MP4 file at ``path``."""
+    settings = render.image_settings
+    if hasattr(settings, "media_type"):
+        settings.media_type = "VIDEO"
+    settings.file_format = "FFMPEG"
+    render.ffmpeg.format = "MPEG4"
+    render.ffmpeg.codec = "H264"
+    render.ffmpeg.constant_rate_factor = "MEDIUM"
+    render.ffmpeg.audio_codec = "AAC"
+    render.ffmpeg.audio_bitrate = 128
+    render.use_file_extension = False
+    render.filepath = str(path)
+
+
+def set_png_output(render: bpy.types.RenderSettings) -> None:
+    """Let renders be written as 8-bit RGB PNG."""
+    settings = render.image_settings
+    if hasattr(settings, "media_type"):
+        settings.media_type = "IMAGE"
+    settings.file_format = "PNG"
+    settings.color_mode = "RGB"
+    settings.compression = 15
+
+
+def has_audio() -> bool:
+    """Whether this build can read sound (Blender 4.2's Python module and some Linux packages cannot)."""
+    return bool(getattr(bpy.app.build_options, "audaspace", False))

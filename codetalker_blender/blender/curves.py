@@ -1,0 +1,143 @@
+"""F-curves for our shape keys, in an action this extension owns, re-runnable.
+
+The animator's action is never written.  Where the shape keys have no animation of their own, ours
+is their active action.  Where they have an action or NLA tracks, ours plays beside them from an NLA
+track of its own: it holds curves for our keys only, so every other channel evaluates as before.
+"""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import TargetError
+from . import compat
+from .keys import MARK, PREFIX, own_names
+
+
+def animate(key: bpy.types.Key, names: list[str], start_frame: int, *, absolute: bool) -> bpy.types.Action:
+    """Play the keys ``names`` one per frame from ``start_frame`` on, at rest outside.
+
+    absolute: one curve on Evaluation Time, keyed at every frame; the last name is the closing rest key.
+    Otherwise one curve per key: 0, 1, 0 over three frames, linear, so that neighbours sum to one
+    between frames.
+    """
+    action = bpy.data.actions.new(f"{PREFIX} {key.user.name}")
+    action[MARK] = 1
+    fcurves = compat.new_fcurves(action, key)
+    if absolute:
+        # Key times drift in float32 (0.1 is added per key), so they are read back, not computed.
+        times = np.empty(len(key.key_blocks), np.float32)
+        key.key_blocks.foreach_get("frame", times)
+        chosen = [0, *(key.key_blocks.find(name) for name in names)]
+        frames = np.arange(len(chosen)) + start_frame - 1
+        _add_curve(fcurves, "eval_time", np.stack([frames, times[chosen]], axis=1))
+    else:
+        bump = np.array([[-1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+        for index, name in enumerate(names):
+            _add_curve(fcurves, value_path(name), bump + [start_frame + index, 0.0])
+    _play(key, action, start_frame - 1)
+    return action
+
+
+def value_path(name: str) -> str:
+    """The data path of a key's value.  By name: a path by index would break when keys are reordered."""
+    return f'key_blocks["{bpy.utils.escape_identifier(name)}"].value'
+
+
+def refuse_muted_nla(obj: bpy.types.Object) -> None:
+    """Raises TargetError when our curves would have to play from an NLA that the animator switched off."""
+    mesh = obj.data
+    assert isinstance(mesh, bpy.types.Mesh)
+    animation = mesh.shape_keys.animation_data if mesh.shape_keys is not None else None
+    if animation is None or animation.use_nla:
+        return
+    if animation.nla_tracks or (animation.action is not None and not _is_own(animation.action)):
+        raise TargetError(
+            f"The shape keys of '{obj.name}' are animated already and their NLA is switched off, "
+            "so that a second animation cannot play beside the first.",
+            "Switch the NLA on for these shape keys (tick box in the Nonlinear Animation editor).",
+        )
+
+
+def remove_own_animation(key: bpy.types.Key | None) -> None:
+    """Remove our curves, and our action and NLA track with them.
+
+    Curves that the animator put into our action stay: the action is theirs from then on.
+    Must run while our keys are still recorded.
+    """
+    if key is None or key.animation_data is None:
+        return
+    animation = key.animation_data
+    for track in list(animation.nla_tracks):
+        played = [strip.action for strip in track.strips]
+        if played and all(_is_own(action) for action in played):
+            animation.nla_tracks.remove(track)
+            for action in played:
+                _discard(action)
+    action = animation.action
+    if _is_own(action):
+        if action.users - int(action.use_fake_user) > 1:
+            # A duplicated mesh plays the same action: leave it to the other one.
+            animation.action = None
+        elif _strip_own_curves(action, _own_paths(key)):
+            del action[MARK]
+        else:
+            animation.action = None
+            _discard(action)
+    if not (animation.action or animation.nla_tracks or animation.drivers):
+        key.animation_data_clear()
+
+
+def _play(key: bpy.types.Key, action: bpy.types.Action, first_frame: int) -> None:
+    animation = key.animation_data or key.animation_data_create()
+    if animation.action is None and not animation.nla_tracks:
+        compat.assign_action(animation, action)
+        return
+    track = animation.nla_tracks.new()
+    track.name = PREFIX
+    strip = track.strips.new(PREFIX, first_frame, action)
+    compat.assign_action(strip, action)
+    # The action starts and ends at rest, so holding its ends keeps our keys at zero outside.
+    strip.extrapolation = "HOLD"
+    strip.blend_type = "REPLACE"
+
+
+def _add_curve(fcurves: object, path: str, points: NDArray[np.float64]) -> None:
+    """points: (n, 2) frame and value; written in bulk, linear between them."""
+    curve = fcurves.new(path)  # type: ignore[attr-defined]
+    curve.keyframe_points.add(len(points))
+    curve.keyframe_points.foreach_set("co", points.astype(np.float32).ravel())
+    linear = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
+    curve.keyframe_points.foreach_set("interpolation", np.full(len(points), linear, np.int32))
+    curve.update()
+
+
+def _is_own(action: bpy.types.Action | None) -> bool:
+    return action is not None and MARK in action
+
+
+def _own_paths(key: bpy.types.Key) -> set[str]:
+    """Data paths of the channels that our curves animate."""
+    if MARK not in key:
+        return set()
+    if key[MARK]["absolute"]:
+        return {"eval_time"}
+    return {value_path(name) for name in own_names(key)}
+
+
+def _strip_own_curves(action: bpy.types.Action, ours: set[str]) -> bool:
+    """Remove the curves on the paths in ``ours``; True when others are left."""
+    left = 0
+    for fcurves in compat.fcurve_collections(action):
+        for curve in list(fcurves):
+            if curve.data_path in ours:
+                fcurves.remove(curve)
+        left += len(fcurves)
+    return left > 0
+
+
+def _discard(action: bpy.types.Action) -> None:
+    if action.users - int(action.use_fake_user) == 0:
+        bpy.data.actions.remove(action)

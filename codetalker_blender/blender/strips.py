@@ -1,0 +1,132 @@
+"""The audio file -> what the engine reads, and its sound strip on the sequencer's timeline."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from ..contracts import AudioSource
+from ..errors import AudioError
+from . import compat
+from .keys import MARK
+
+log = logging.getLogger(__name__)
+
+
+def audio_path(filepath: str) -> Path:
+    """The absolute path of a file property (``//`` is the .blend's folder).  Raises AudioError when empty."""
+    if not filepath.strip():
+        raise AudioError("No audio file is chosen.", "Choose a speech recording under Audio.")
+    return Path(os.path.normpath(bpy.path.abspath(filepath)))
+
+
+def audio_source(filepath: str) -> AudioSource:
+    """The whole file as the engine's source.  Raises AudioError when it is absent or a folder."""
+    path = audio_path(filepath)
+    if path.is_dir():
+        raise AudioError(f"'{path}' is a folder, not an audio file.", "Choose a file in it.")
+    if not path.is_file():
+        raise AudioError(f"The audio file '{path}' does not exist.", "Choose another file under Audio.")
+    return AudioSource(path)
+
+
+def frames_per_second(scene: bpy.types.Scene) -> float:
+    """The scene's own rate."""
+    return float(scene.render.fps / scene.render.fps_base)
+
+
+def add_sound(scene: bpy.types.Scene, filepath: str, start_frame: int, target: str) -> str | None:
+    """Put the file on the timeline at ``start_frame``, once; drop the strip we added for this target before.
+
+    filepath: as the user typed it (a relative path stays relative)
+    target: name of the animated object, noted on the strip
+
+    Returns a sentence when the sound could not be added, else None.  A strip that plays the same
+    file from the same frame, ours or not, counts as already added.
+    """
+    path = audio_path(filepath)
+    editor = scene.sequence_editor
+    if editor is not None:
+        present = None
+        for strip in [s for s in compat.all_strips(editor) if s.type == "SOUND"]:
+            if _plays(strip, path) and round(compat.strip_content_start(strip)) == start_frame:
+                present = strip
+        _forget(editor, target, keep=present)
+        if present is not None:
+            if MARK in present and target not in _owners(present):
+                present[MARK] = "\n".join([*_owners(present), target])
+            return None
+    if not compat.has_audio():
+        return "The sound was not added to the timeline: this Blender is built without audio."
+    had_editor = editor is not None
+    editor = editor or scene.sequence_editor_create()
+    frames = _frame_count(path, frames_per_second(scene))
+    try:
+        strip = compat.strips(editor).new_sound(
+            name=path.name,
+            filepath=filepath,
+            channel=_free_channel(editor, start_frame, start_frame + frames),
+            frame_start=start_frame,
+        )
+    except RuntimeError as error:
+        if not had_editor:
+            scene.sequence_editor_clear()
+        log.warning("Blender could not add '%s': %s", path, error)
+        return f"The sound was not added to the timeline: {error}".strip()
+    strip[MARK] = target
+    return None
+
+
+def _plays(strip: Any, path: Path) -> bool:
+    sound = strip.sound
+    return sound is not None and Path(
+        os.path.normpath(bpy.path.abspath(sound.filepath, library=sound.library))
+    ) == path
+
+
+def _owners(strip: Any) -> list[str]:
+    return str(strip[MARK]).split("\n") if MARK in strip else []
+
+
+def _forget(editor: bpy.types.SequenceEditor, target: str, keep: Any) -> None:
+    """Remove the strips we added for ``target``, unless another target of ours uses them too."""
+    collection = compat.strips(editor)
+    for strip in list(collection):
+        owners = _owners(strip)
+        if target not in owners or strip == keep:
+            continue
+        owners.remove(target)
+        if owners:
+            strip[MARK] = "\n".join(owners)
+            continue
+        sound = strip.sound
+        collection.remove(strip)
+        if sound is not None and sound.users == 0:
+            bpy.data.sounds.remove(sound)
+
+
+def _frame_count(path: Path, fps: float) -> int:
+    """An upper bound of the frames the file will cover; generous where the length is not known."""
+    try:
+        import aud  # noqa: PLC0415 - only inside Blender, and not in every build
+
+        sound = aud.Sound(str(path))
+        return math.ceil(sound.length / sound.specs[0] * fps) + 1
+    except Exception as error:  # noqa: BLE001 - any failure to look ahead only costs a free channel
+        log.info("The length of '%s' is not known beforehand: %s", path, error)
+        return int(600 * fps)
+
+
+def _free_channel(editor: bpy.types.SequenceEditor, first: int, end: int) -> int:
+    """The lowest channel without a strip in the frames [first, end)."""
+    taken = set()
+    for strip in compat.strips(editor):
+        left, right = compat.strip_span(strip)
+        if left < end and right > first:
+            taken.add(strip.channel)
+    return next(channel for channel in range(1, 129) if channel not in taken)

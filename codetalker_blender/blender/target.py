@@ -1,0 +1,147 @@
+"""The user's mesh object -> arrays, and the reasons why an object cannot be animated.
+
+Every check that can fail runs here, before anything is written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from ..contracts import FaceMesh, FloatArray, IntArray
+from ..errors import TargetError
+from ..face.fit import Similarity, fit_similarity
+from ..face.topology import Match, compare, triangulate_like
+
+#: Modes in which Blender keeps the mesh in a structure of its own, so that keys must wait.
+BUSY_MODES = {"EDIT": "Edit Mode", "SCULPT": "Sculpt Mode"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A mesh as arrays.
+
+    rest: (V, 3) float32 rest coordinates in the mesh's own units and axes
+    corners, starts, totals: polygon corners (L,), first corner (P,), corner count (P,)
+    """
+
+    name: str
+    rest: FloatArray
+    corners: IntArray
+    starts: IntArray
+    totals: IntArray
+
+
+def obstacle(obj: bpy.types.Object | None) -> TargetError | None:
+    """Why this object cannot be animated whatever the model, or None.  Cheap: panels ask on every redraw."""
+    if obj is None:
+        return TargetError("No target mesh is chosen.", "Choose the head to animate under Target.")
+    if obj.type != "MESH":
+        return TargetError(f"'{obj.name}' is a {obj.type.lower()}, not a mesh.", "Choose a mesh object.")
+    mesh = obj.data
+    assert isinstance(mesh, bpy.types.Mesh)
+    if obj.override_library is not None or mesh.override_library is not None:
+        return TargetError(
+            f"'{obj.name}' is a library override, which cannot be given shape keys.",
+            "Make it local: Object > Relations > Make Local > Selected Objects and Data.",
+        )
+    if obj.library is not None or mesh.library is not None:
+        source = obj.library or mesh.library
+        return TargetError(
+            f"'{obj.name}' is linked from '{bpy.path.basename(source.filepath)}'.",
+            "Make it local: Object > Relations > Make Local > Selected Objects and Data.",
+        )
+    sharing = [other.name for other in bpy.data.objects if other.data == mesh]
+    if len(sharing) > 1:
+        return TargetError(
+            f"The mesh of '{obj.name}' is shared by {len(sharing)} objects ({', '.join(sharing[:3])}).",
+            "Make it single-user: Object > Relations > Make Single User > Object & Data.",
+        )
+    key = mesh.shape_keys
+    if key is not None and key.animation_data is not None and key.animation_data.use_tweak_mode:
+        return TargetError(
+            f"An NLA strip of the shape keys of '{obj.name}' is being tweaked.",
+            "Leave Tweak Mode in the Nonlinear Animation editor (Tab).",
+        )
+    return None
+
+
+def busy_mode(obj: bpy.types.Object) -> TargetError | None:
+    """Why the object cannot be written right now though it could be later, or None."""
+    mode = BUSY_MODES.get(obj.mode)
+    if mode is None and isinstance(obj.data, bpy.types.Mesh) and obj.data.is_editmode:
+        mode = BUSY_MODES["EDIT"]
+    if mode is None:
+        return None
+    return TargetError(f"'{obj.name}' is in {mode}.", "Switch to Object Mode (Tab).")
+
+
+def count_obstacle(obj: bpy.types.Object, face_vertex_count: int, model: str) -> TargetError | None:
+    """Refusal of a mesh whose vertex count is not the model's, or None."""
+    mesh = obj.data
+    assert isinstance(mesh, bpy.types.Mesh)
+    if len(mesh.vertices) == face_vertex_count:
+        return None
+    return TargetError(
+        f"'{obj.name}' has {len(mesh.vertices):,} vertices where the model '{model}' "
+        f"expects its own face of {face_vertex_count:,}.",
+        "Choose a mesh with that topology; other topologies need retargeting, which comes in a later version.",
+    )
+
+
+def read_target(obj: bpy.types.Object | None) -> Target:
+    """The object's rest shape and polygons.  Raises TargetError for an object that cannot be animated."""
+    refusal = obstacle(obj)
+    if refusal is not None:
+        raise refusal
+    assert obj is not None
+    refusal = busy_mode(obj)
+    if refusal is not None:
+        raise refusal
+    mesh = obj.data
+    assert isinstance(mesh, bpy.types.Mesh)
+    corners = np.empty(len(mesh.loops), np.int32)
+    mesh.loops.foreach_get("vertex_index", corners)
+    starts, totals = np.empty(len(mesh.polygons), np.int32), np.empty(len(mesh.polygons), np.int32)
+    mesh.polygons.foreach_get("loop_start", starts)
+    mesh.polygons.foreach_get("loop_total", totals)
+    return Target(obj.name, rest_coordinates(mesh), corners, starts, totals)
+
+
+def rest_coordinates(mesh: bpy.types.Mesh) -> FloatArray:
+    """(V, 3) float32: the reference key where there are shape keys, else the vertices."""
+    rest = np.empty((len(mesh.vertices), 3), np.float32)
+    if mesh.shape_keys is not None:
+        mesh.shape_keys.reference_key.points.foreach_get("co", rest.ravel())
+    else:
+        mesh.vertices.foreach_get("co", rest.ravel())
+    return rest
+
+
+def align(target: Target, face: FaceMesh, model: str) -> Similarity:
+    """The similarity from the model's template to the target's rest shape.
+
+    Raises TargetError when the target is not the model's face.
+    """
+    count = len(target.rest)
+    triangles = triangulate_like(target.corners, target.starts, target.totals, face.triangles, count)
+    match = compare(face.triangles, face.vertex_count, triangles, count)
+    if match is Match.OTHER_COUNT:
+        raise TargetError(
+            f"'{target.name}' has {count:,} vertices where the model '{model}' expects its own face of "
+            f"{face.vertex_count:,}.",
+            "Choose a mesh with that topology; other topologies need retargeting, which comes in a later version.",
+        )
+    if match is Match.OTHER_CONNECTIVITY:
+        expected = (
+            f"{len(face.triangles):,} triangles" if len(face.triangles) else "a known topology (FLAME or BIWI)"
+        )
+        raise TargetError(
+            f"'{target.name}' has the {count:,} vertices that the model '{model}' expects, but they are "
+            f"connected differently ({len(triangles):,} triangles; expected: {expected} in its own order).",
+            "An import or export may have reordered the vertices: import the original file again with its "
+            "vertex order kept; other topologies need retargeting, which comes in a later version.",
+        )
+    return fit_similarity(face.vertices, target.rest)
