@@ -29,8 +29,9 @@ MIN_DURATION_S = 0.1
 #: A range given in scene frames or file samples may miss the minimum by its own rounding.
 _ROUNDING_S = 0.001
 _LOWEST_RATE_HZ, _HIGHEST_RATE_HZ = 1_000, 384_000
-_BLOCK_FRAMES = 1 << 16
-#: After a seek, Vorbis needs some packets until it decodes exactly; read and thrown away.
+_BLOCK_FRAMES = 1 << 18
+#: After a seek, MP3 and Vorbis need some packets until they decode exactly; read and thrown away.
+#: Every block needs it, because soundfile seeks after each read (its ``_cdata_io``).
 _PREROLL_FRAMES = 1 << 13
 _READABLE = "WAV, FLAC, OGG or MP3"
 _CONVERT = f"Convert it to {_READABLE}."
@@ -162,35 +163,32 @@ def _too_short(source: AudioSource, left_s: float, length_s: float) -> AudioErro
     )
 
 
-def _read_range(
-    source: AudioSource, stream: soundfile.SoundFile, wanted: _Range
-) -> tuple[FloatArray, int]:
+def _read_range(source: AudioSource, stream: soundfile.SoundFile, wanted: _Range) -> tuple[FloatArray, int]:
     """The samples wanted, (n,) float32 at 16 kHz, and the file's last frame seen."""
     rate = stream.samplerate
     resampler = Resampler(rate, RATE_HZ, first_output=wanted.first)
     # The filter reaches behind the range's end, so that a range equals that part of the whole.
     stop = None if wanted.last is None else -(-wanted.last * rate // RATE_HZ) + resampler.reach + 1
-    frame = max(0, resampler.first_input - _PREROLL_FRAMES)
+    frame = resampler.first_input
     pieces: list[FloatArray] = []
     bad_count, first_bad = 0, 0
     try:
-        stream.seek(frame)
         while stop is None or frame < stop:
             ahead = _BLOCK_FRAMES if stop is None else min(_BLOCK_FRAMES, stop - frame)
+            preroll = min(frame, _PREROLL_FRAMES)
+            stream.seek(frame - preroll)
             # block: (frames, channels)
-            block = stream.read(ahead, dtype="float32", always_2d=True)
+            block = stream.read(preroll + ahead, dtype="float32", always_2d=True)[preroll:]
             if not len(block):
                 break
-            first_used = min(len(block), max(0, resampler.first_input - frame))
-            frame += len(block)
-            block = block[first_used:]
             good = np.isfinite(block)
             if not good.all():
                 if not bad_count:
-                    first_bad = frame - len(block) + int(np.argmin(good.all(axis=1)))
+                    first_bad = frame + int(np.argmin(good.all(axis=1)))
                 bad_count += int(good.size - good.sum())
             elif not bad_count:
                 pieces.append(resampler.push(block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]))
+            frame += len(block)
     except _DECODER_ERRORS as error:
         raise AudioError(
             f"'{source.path.name}' is damaged: its decoder stops at about {frame / rate:.4g} s "

@@ -1,0 +1,1 @@
+"""Facial motion on meshes: topology, fitting, transfer, key weights and curves.  No torch, no bpy."""
