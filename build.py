@@ -6,8 +6,7 @@ pyproject.toml, runs one thing in them and says where its output went.  Standard
 What a person can cure ends as one sentence on stderr and exit code 2.
 """
 
-# tomllib is imported inside a function and the syntax stays old, so that an old Python
-# gets as far as the sentence that names the right one.
+# The syntax stays old and tomllib comes late, so that an old Python gets as far as naming the right one.
 from __future__ import annotations
 
 import argparse
@@ -27,9 +26,7 @@ ROOT = Path(__file__).resolve().parent
 PYTHON = "3.11"
 PACKAGE = "codetalker_blender"
 MANIFEST = "blender_manifest.toml"
-STAMP = "codetalker-pins.txt"
-#: Free disk space that making an environment takes.
-NEEDED_GB = 5.0
+NEEDED_GB = 5.0  # free disk space to make an environment
 NONE_FOUND = "none was found on PATH, in pyenv or by uv"
 #: What `package` ships from assets/; every pattern must match something.
 SHIPPED_ASSETS = (
@@ -111,12 +108,10 @@ def blender_environment(root: Path, version: str) -> Environment:
     found = re.fullmatch(r"(\d+\.\d+)\.\d+", version)
     if found is None or found[1] not in series:
         raise BuildError(
-            f"bpy {version} is not known here: give a full version (like 4.2.23) of {', '.join(series)}, "
-            "or add its series to pyproject.toml."
+            f"bpy {version} is not known here: give a full version (like 4.2.23) of {', '.join(series)}."
         )
     python, numpy = series[found[1]]["python"], series[found[1]]["numpy"]
-    project = settings["project"]
-    pins = list(project["dependencies"])
+    project, pins = settings["project"], list(settings["project"]["dependencies"])
     if python != PYTHON:
         pins = [pin for pin in pins if pin.startswith(("numpy", "soundfile"))]
     pins += [f"bpy=={version}", numpy, *project["optional-dependencies"]["test"]]
@@ -150,9 +145,8 @@ def python_candidates(version: str) -> Iterator[str | Path]:
     # not sys.executable: inside a virtual environment that one vanishes when it is made anew
     yield getattr(sys, "_base_executable", sys.executable)
     yield f"python{version}"
-    for pyenv in (os.environ.get("PYENV_ROOT"), Path.home() / ".pyenv"):
-        if pyenv:
-            yield from map(python_in, sorted(Path(pyenv, "versions").glob(f"{version}.*"), reverse=True))
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    yield from map(python_in, sorted(pyenv.glob(f"versions/{version}.*"), reverse=True))
     if shutil.which("uv"):
         yield ask("uv", "python", "find", version).stdout.strip()
 
@@ -183,7 +177,7 @@ def make_environment(root: Path, environment: Environment) -> Path:
     made by hand is kept and gets what it lacks.
     """
     folder = root / environment.name
-    python, stamp = python_in(folder), folder / STAMP
+    python, stamp = python_in(folder), folder / "codetalker-pins.txt"
     log = root / "build" / "logs" / f"{environment.name[1:]}.log"
     if python.exists() and stamp.is_file() and stamp.read_text() == environment.stamp:
         return python
@@ -282,7 +276,8 @@ def build_zip(python: Path, staged: Path, archive: Path) -> None:
     if tool is None:
         raise BuildError(f"{python.parent.parent} holds no bpy with an extension tool: delete it and go on.")
     _remove(archive)
-    for step in (["build", "--source-dir", staged, "--output-filepath", archive], ["validate", archive]):
+    build: list[str | Path] = ["build", "--source-dir", staged, "--output-filepath", archive]
+    for step in (build, ["validate", archive]):
         done = ask(python, tool, *step)
         if done.returncode or not archive.is_file():
             said = " ".join((done.stderr + done.stdout).split()) or "no reason given"
@@ -309,7 +304,6 @@ def find_blender(given: str | None) -> str:
 
 
 def extensions_folder(blender: str) -> Path:
-    """The user extensions folder of a Blender, as it tells itself."""
     code = "import bpy; print('EXTENSIONS=' + bpy.utils.user_resource('EXTENSIONS', create=True))"
     answer = ask(blender, "--background", "--python-expr", code)
     found = re.search(r"^EXTENSIONS=(.+)$", answer.stdout, re.MULTILINE)
@@ -319,7 +313,6 @@ def extensions_folder(blender: str) -> Path:
 
 
 def install_into_blender(blender: str, archive: Path) -> None:
-    """Install and enable the zip in a Blender's own user repository."""
     run([blender, "--command", "extension", "install-file", "-r", "user_default", "--enable", archive])
     # install-file ends with 0 even when Blender then refuses the extension, so Blender is asked again
     module = f"bl_ext.user_default.{PACKAGE}"
@@ -355,8 +348,7 @@ def test(options: argparse.Namespace, extra: list[str]) -> int:
 
 
 def lint(_options: argparse.Namespace, _extra: list[str]) -> int:
-    python = make_environment(ROOT, lint_environment(ROOT))
-    failed = []
+    python, failed = make_environment(ROOT, lint_environment(ROOT)), []
     for checker in (["ruff", "check"], ["mypy"]):
         print(f"build.py: {' '.join(checker)}", flush=True)
         if run([python, "-m", *checker]):
@@ -376,9 +368,8 @@ def install(options: argparse.Namespace, _extra: list[str]) -> int:
         install_into_blender(blender, make_package())
         print(f"build.py: installed and enabled in {blender}")
         return 0
-    given = options.extensions
-    folder = Path(given).resolve() if given else extensions_folder(find_blender(options.blender))
-    target = folder / "user_default" / PACKAGE
+    folder = options.extensions or extensions_folder(find_blender(options.blender))
+    target = Path(folder).resolve() / "user_default" / PACKAGE
     target.parent.mkdir(parents=True, exist_ok=True)
     if options.dev:
         staged = stage(ROOT, ROOT / "build" / "dev" / PACKAGE, link=True)
@@ -431,12 +422,11 @@ def argument_parser() -> argparse.ArgumentParser:
 
 
 def require_python() -> None:
-    if "{}.{}".format(*sys.version_info[:2]) == PYTHON:
-        return
-    found = find_python(PYTHON)
-    cure = f"run it with {found}" if found else "install it and run build.py with it"
     this = ".".join(map(str, sys.version_info[:3]))
-    raise BuildError(f"Python {PYTHON} is needed and this is {this}: {cure}.")
+    if not this.startswith(f"{PYTHON}."):
+        found = find_python(PYTHON)
+        cure = f"run it with {found}" if found else "install it and run build.py with it"
+        raise BuildError(f"Python {PYTHON} is needed and this is {this}: {cure}.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -449,8 +439,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BuildError as error:
         print(f"build.py: {error}", file=sys.stderr)
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        print(f"build.py: the system says: {error.strerror or error}{where}.", file=sys.stderr)
+        print(f"build.py: the system refused: {error}.", file=sys.stderr)
     except KeyboardInterrupt:
         print("build.py: interrupted; run it again to go on.", file=sys.stderr)
         return 130
