@@ -1,0 +1,40 @@
+"""What every test shares: a Blender without the person's own preferences, and where reference files lie."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Before anything imports bpy, which reads it once: tests must neither see nor change the preferences,
+# extensions and caches of the person who runs them.
+_BLENDER_FOLDER = tempfile.mkdtemp(prefix="codetalker-blender-")
+os.environ["BLENDER_USER_RESOURCES"] = _BLENDER_FOLDER
+atexit.register(shutil.rmtree, _BLENDER_FOLDER, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def reference_folder() -> Path:
+    """Official checkpoints cut small and their golden outputs; skips where there are none.
+
+    They may not be shipped, so they are looked for in $CODETALKER_REFERENCE or beside the checkout.
+    """
+    folder = Path(os.environ.get("CODETALKER_REFERENCE") or ROOT.parent / "shared" / "reference")
+    if not folder.is_dir():
+        pytest.skip("no reference files: name their folder in CODETALKER_REFERENCE")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def default_bundle() -> Path:
+    """The shipped model; skips in a checkout from before it was trained."""
+    folder = ROOT / "assets" / "models" / "default"
+    if not (folder / "config.json").is_file():
+        pytest.skip(f"there is no default model in {folder}")
+    return folder
