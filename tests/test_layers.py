@@ -1,0 +1,227 @@
+"""The import table of docs/architecture.md, held against every import in the code.
+
+Imports are read from the syntax tree, so those inside functions and under TYPE_CHECKING count too.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = "codetalker_blender"
+BOTTOM = frozenset({"contracts", "errors", "resources", "model_files", "motion_files"})
+MAXIMUM_LINES = 450
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What the modules of one layer may import, besides the standard library.
+
+    own: modules or folders of the package ("engine" means everything in it)
+    foreign: libraries
+    lazily: the same for both, but only inside a function
+    """
+
+    own: frozenset[str] = frozenset()
+    foreign: frozenset[str] = frozenset()
+    lazily: frozenset[str] = frozenset()
+
+
+def layer(own: frozenset[str], foreign: str = "", lazily: str = "") -> Layer:
+    return Layer(own, frozenset(foreign.split()), frozenset(lazily.split()))
+
+
+#: Longest prefix wins: "job.worker" before "job"; "" is the package's own __init__.
+LAYERS = {
+    "": layer(frozenset(), lazily="blender"),
+    **{name: layer(BOTTOM, "numpy") for name in BOTTOM},
+    "engine": layer(BOTTOM | {"engine"}, "numpy torch transformers soundfile safetensors"),
+    "face": layer(BOTTOM | {"face"}, "numpy"),
+    "face.fit": layer(BOTTOM | {"face"}, "numpy", lazily="mathutils"),
+    "street": layer(BOTTOM | {"engine", "face.curves"}, "numpy"),
+    "cli": layer(BOTTOM | {"street", "engine", "face"}, "numpy"),
+    "__main__": layer(BOTTOM | {"cli", "street", "engine", "face"}, "numpy"),
+    "job": layer(frozenset()),
+    "job.messages": layer(BOTTOM, "numpy"),
+    "job.client": layer(BOTTOM | {"job.messages"}, "numpy", lazily="job.worker"),
+    "job.worker": layer(BOTTOM | {"job.messages", "street", "engine", "face"}, "numpy"),
+    "blender": layer(
+        BOTTOM | {"blender", "job.client", "face"},
+        "numpy bpy bpy_extras bmesh mathutils gpu blf aud addon_utils bl_ui",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Import:
+    """One import: `target` is a dotted name, `own` says whether it lies in the package."""
+
+    line: int
+    target: str
+    own: bool
+    lazy: bool
+    absolute_self: bool = False
+
+
+def imports_in(source: str, module: tuple[str, ...], is_package: bool) -> Iterator[Import]:
+    """Every import of one file of the package; `module` is its name below the package."""
+
+    def visit(node: ast.AST, lazy: bool) -> Iterator[Import]:
+        inside = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                for alias in child.names:
+                    own = alias.name.split(".")[0] == PACKAGE
+                    yield Import(child.lineno, alias.name, own, inside, absolute_self=own)
+            elif isinstance(child, ast.ImportFrom) and child.level == 0:
+                own = (child.module or "").split(".")[0] == PACKAGE
+                yield Import(child.lineno, child.module or "", own, inside, absolute_self=own)
+            elif isinstance(child, ast.ImportFrom):
+                base = module if is_package else module[:-1]
+                base = base[: len(base) - (child.level - 1)]
+                for alias in child.names:
+                    # `from . import names` names modules; `from .names import X` may name a module too
+                    parts = [*base, *filter(None, [child.module]), alias.name]
+                    yield Import(child.lineno, ".".join(parts), True, inside)
+            yield from visit(child, inside)
+
+    yield from visit(ast.parse(source), False)
+
+
+def layer_of(module: tuple[str, ...]) -> Layer:
+    for end in range(len(module), 0, -1):
+        if ".".join(module[:end]) in LAYERS:
+            return LAYERS[".".join(module[:end])]
+    return LAYERS[""]
+
+
+def covers(allowed: frozenset[str], target: str) -> bool:
+    return any(target == name or target.startswith(f"{name}.") for name in allowed)
+
+
+def violations(root: Path) -> list[str]:
+    """Every arrow in `root`'s package, training/ and tests/ that the table does not hold."""
+    found = []
+    for path in sorted((root / PACKAGE).rglob("*.py")):
+        name = path.relative_to(root / PACKAGE).with_suffix("").parts
+        is_package = name[-1] == "__init__"
+        module = name[:-1] if is_package else name
+        if module and not any(".".join(module[:end]) in LAYERS for end in range(1, len(module) + 1)):
+            found.append(f"{path.relative_to(root)}: no layer of the table holds this module")
+            continue
+        allowed = layer_of(module)
+        for one in imports_in(path.read_text(encoding="utf-8"), module, is_package):
+            where = f"{path.relative_to(root)}:{one.line}"
+            if one.absolute_self:
+                found.append(f"{where} imports itself by its full name {one.target}; write it relative")
+            elif one.own:
+                lazily = allowed.lazily if one.lazy else frozenset()
+                inside = is_package and one.target.startswith(".".join(module) + ".") and bool(module)
+                if not inside and not covers(allowed.own | lazily, one.target):
+                    found.append(f"{where} imports {one.target}")
+            elif one.target.split(".")[0] not in sys.stdlib_module_names:
+                lazily = allowed.lazily if one.lazy else frozenset()
+                if not covers(allowed.foreign | lazily, one.target):
+                    found.append(f"{where} imports {one.target}")
+    # training and tests stand above the package, and nothing stands on tests or on build.py
+    for path in sorted((root / "training").rglob("*.py")):
+        for one in imports_in(path.read_text(encoding="utf-8"), ("training",), False):
+            top, rest = one.target.split(".")[0], one.target.split(".")[1:2]
+            if not one.own and top in ("tests", "build"):
+                found.append(f"{path.relative_to(root)}:{one.line} imports {one.target}")
+            if one.absolute_self and rest and rest[0] not in BOTTOM | {"engine", "face"}:
+                found.append(f"{path.relative_to(root)}:{one.line} imports {one.target}")
+    return found
+
+
+def test_every_import_is_in_the_table() -> None:
+    assert violations(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "complaint"),
+    [
+        ("engine/query.py", "import bpy", "imports bpy"),
+        ("engine/query.py", "def f():\n    import bpy", "imports bpy"),
+        ("engine/query.py", "from ..face import transfer", "imports face.transfer"),
+        ("engine/query.py", "from ..blender.keys import write", "imports blender.keys.write"),
+        ("face/transfer.py", "import torch", "imports torch"),
+        ("face/transfer.py", "from torch.nn import Module", "imports torch.nn"),
+        ("face/transfer.py", "def f():\n    import mathutils", "imports mathutils"),
+        ("face/fit.py", "import mathutils", "imports mathutils"),
+        ("face/curves.py", "from ..engine.audio import read", "imports engine.audio.read"),
+        ("blender/panels.py", "import torch", "imports torch"),
+        ("blender/panels.py", "def f():\n    from ..engine import generate", "imports engine.generate"),
+        ("blender/panels.py", "from ..job import worker", "imports job.worker"),
+        (
+            "blender/panels.py",
+            "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..street import run",
+            "imports street.run",
+        ),
+        ("job/client.py", "from .worker import main", "imports job.worker.main"),
+        ("job/client.py", "import torch", "imports torch"),
+        ("contracts.py", "from .engine import bundle", "imports engine.bundle"),
+        ("contracts.py", "import scipy", "imports scipy"),
+        ("__init__.py", "from . import blender", "imports blender"),
+        ("engine/query.py", f"from {PACKAGE}.contracts import Motion", "by its full name"),
+        ("engine/query.py", f"import {PACKAGE}", "by its full name"),
+        ("engine/query.py", "import training.losses", "imports training.losses"),
+        ("stray.py", "import json", "no layer"),
+        ("../training/loop.py", "from tests.engine import tiny", "imports tests.engine"),
+        ("../training/loop.py", f"from {PACKAGE}.blender import keys", f"imports {PACKAGE}.blender"),
+    ],
+)
+def test_a_wrong_arrow_is_found(tmp_path: Path, file: str, source: str, complaint: str) -> None:
+    path = tmp_path / PACKAGE / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source, encoding="utf-8")
+    (found,) = violations(tmp_path)
+    assert complaint in found
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("__init__.py", "def register():\n    from . import blender"),
+        ("blender/__init__.py", "from . import panels\nfrom ..job import client"),
+        (
+            "engine/query.py",
+            "import math\nimport torch\nfrom .layers import Block\nfrom ..contracts import Motion",
+        ),
+        ("face/fit.py", "def f():\n    from mathutils.bvhtree import BVHTree"),
+        ("job/client.py", "def host():\n    from .worker import main"),
+    ],
+)
+def test_a_right_arrow_is_not(tmp_path: Path, file: str, source: str) -> None:
+    path = tmp_path / PACKAGE / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source, encoding="utf-8")
+    assert violations(tmp_path) == []
+
+
+def python_files() -> list[Path]:
+    folders = (PACKAGE, "training", "tests", "assets")
+    return [ROOT / "build.py", *(path for name in folders for path in sorted((ROOT / name).rglob("*.py")))]
+
+
+def test_files_stay_short_and_have_a_noun() -> None:
+    vague = {"utils", "helpers", "common", "misc", "util", "helper"}
+    lines = {path: path.read_text(encoding="utf-8").count("\n") for path in python_files()}
+    assert {path.name: n for path, n in lines.items() if n > MAXIMUM_LINES} == {}
+    assert [path for path in lines if path.stem in vague or path.parent.name in vague] == []
+
+
+def test_the_code_never_edits_the_search_path() -> None:
+    edited = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sorted((ROOT / PACKAGE).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.path"
+    ]
+    assert edited == []
