@@ -1,0 +1,158 @@
+"""What a training run is made of: the networks' configs and each stage's schedule, as presets.
+
+A preset differs from another in a few visible lines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from codetalker_blender.engine.codebook import CodecConfig
+from codetalker_blender.engine.query import QueryConfig
+from codetalker_blender.engine.speech import SpeechConfig
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast one stage learns.
+
+    steps, batch: optimiser steps, windows per step
+    window_s: seconds per window (whole chunks of the speech encoder)
+    rate: peak learning rate of AdamW, after ``warm_up`` steps, then a cosine down to 2 %
+    clip: gradient norm limit; ema: decay of the averaged weights that are kept (0 = the last weights)
+    """
+
+    steps: int
+    batch: int
+    window_s: float
+    rate: float
+    warm_up: int = 100
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    ema: float = 0.995
+
+
+@dataclass(frozen=True)
+class SpeechStage:
+    """Frame-wise phone classification, and the mouth's motion beside it, teach the speech encoder.
+
+    motion_weight: of the motion regression beside the phone cross-entropy
+    """
+
+    schedule: Schedule
+    motion_weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class CodebookStage:
+    """Stage 1.  region_weights: extra weight of vertex regions in the reconstruction error;
+    velocity_weight: of the error between neighbouring frames (0 = off);
+    restart_every: steps between replacing dead codes by encoder outputs (0 = never)."""
+
+    schedule: Schedule
+    region_weights: dict[str, float] = field(default_factory=dict)
+    velocity_weight: float = 0.5
+    quantiser_weight: float = 1.0
+    restart_every: int = 100
+
+
+@dataclass(frozen=True)
+class QueryStage:
+    """Stage 2.  feature_weight, motion_weight, velocity_weight: of the named losses;
+    past_noise: standard deviation of noise on the fed-back motion, as a share of the motion's own;
+    past_drop: share of windows whose fed-back motion is blanked altogether;
+    self_share: share of windows that read the model's own first-pass prediction as past motion
+    (scheduled sampling in parallel) against exposure bias;
+    sound_variants: differently augmented copies of the frozen convolutions' output."""
+
+    schedule: Schedule
+    feature_weight: float = 1.0
+    motion_weight: float = 1.0
+    velocity_weight: float = 0.5
+    past_noise: float = 0.15
+    past_drop: float = 0.15
+    self_share: float = 0.5
+    sound_variants: int = 3
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A whole run.  vertex_count, basis_rank, motion_dim and styles come from the data."""
+
+    codec: CodecConfig
+    query: QueryConfig
+    speech: SpeechConfig
+    speech_stage: SpeechStage
+    codebook_stage: CodebookStage
+    query_stage: QueryStage
+    corpus_minutes: float
+    seed: int = 0
+
+
+_DEFAULT = Preset(
+    codec=CodecConfig(
+        vertex_count=1,
+        hidden=128,
+        layers=2,
+        heads=4,
+        mlp=256,
+        code_count=256,
+        components=8,
+        code_dim=16,
+        causal=True,
+        look_back=15,
+        time_norm=False,
+        constant_position=False,
+        dropout=0.0,
+    ),
+    query=QueryConfig(
+        motion_dim=1,
+        speech_dim=192,
+        hidden=192,
+        layers=3,
+        heads=4,
+        mlp=512,
+        components=8,
+        code_dim=16,
+        code_count=256,
+        look_back=30,
+        bias_free_start=False,
+        dropout=0.1,
+    ),
+    speech=SpeechConfig(
+        conv_dim=64,
+        feature_norm="layer",
+        hidden=192,
+        layers=3,
+        heads=4,
+        mlp=512,
+        position_kernel=32,
+        position_groups=8,
+        level="fixed",
+        chunk_s=1.0,
+        context_s=0.4,
+        mask_probability=0.0,
+    ),
+    speech_stage=SpeechStage(Schedule(steps=1400, batch=12, window_s=3.0, rate=1e-3)),
+    codebook_stage=CodebookStage(
+        Schedule(steps=2500, batch=32, window_s=2.0, rate=1e-3, ema=0.99),
+        region_weights={"lips": 8.0, "jaw": 1.0, "eyelids": 4.0, "upper_face": 1.0, "lower_teeth": 1.0},
+    ),
+    query_stage=QueryStage(Schedule(steps=2500, batch=16, window_s=3.0, rate=6e-4)),
+    corpus_minutes=75.0,
+)
+
+#: A run of a minute or two on a CPU that shows that every stage works, not that lips are good.
+_TINY = replace(
+    _DEFAULT,
+    speech_stage=SpeechStage(Schedule(steps=20, batch=4, window_s=2.0, rate=1e-3, warm_up=5)),
+    codebook_stage=replace(
+        _DEFAULT.codebook_stage, schedule=Schedule(steps=60, batch=8, window_s=1.0, rate=1e-3, warm_up=5), restart_every=20
+    ),
+    query_stage=replace(
+        _DEFAULT.query_stage, schedule=Schedule(steps=20, batch=4, window_s=2.0, rate=6e-4, warm_up=5), sound_variants=1
+    ),
+    corpus_minutes=1.0,
+)
+
+PRESETS = {"default": _DEFAULT, "tiny": _TINY}

@@ -1,0 +1,60 @@
+"""Every loss by its name: tensors in, one scalar tensor out.
+
+The paper's four come first; the others are additions that a weight of 0 switches off.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def reconstruction_l1(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean absolute error of motion, any equal shapes (CodeTalker equation 3, first term)."""
+    return (predicted - target).abs().mean()
+
+
+def quantiser_loss(latent: Tensor, quantised: Tensor, commitment: float = 0.25) -> Tensor:
+    """Codebook and commitment terms (equation 3): mean((e - sg[z])²) + 0.25 mean((sg[e] - z)²).
+
+    latent: z, the encoder's output (..., H*C); quantised: e, the codes' vectors with their own gradient
+    """
+    return (quantised - latent.detach()).square().mean() + commitment * (
+        quantised.detach() - latent
+    ).square().mean()
+
+
+def motion_mse(predicted: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of motion (stage 2, equation 7, first term)."""
+    return F.mse_loss(predicted, target)
+
+
+def feature_mse(features: Tensor, target: Tensor) -> Tensor:
+    """Features against the quantised features of the true motion, detached (equation 7, second term)."""
+    return F.mse_loss(features, target.detach())
+
+
+def code_cross_entropy(logits: Tensor, codes: Tensor) -> Tensor:
+    """Codes as classes: logits (..., N), codes (...)."""
+    return F.cross_entropy(logits.flatten(0, -2), codes.flatten())
+
+
+def weighted_motion(predicted: Tensor, target: Tensor, metric: Tensor) -> Tensor:
+    """Root of a region-weighted squared vertex error per frame, averaged over frames.
+
+    predicted, target: (..., D); metric: (D, D) L with e L Lᵀ eᵀ = sum over vertices of weight * |offset|²
+    The root keeps rare large errors from ruling, as an L1 norm does.
+    """
+    return ((predicted - target) @ metric).square().mean(-1).add(1e-8).sqrt().mean()
+
+
+def weighted_velocity(predicted: Tensor, target: Tensor, metric: Tensor) -> Tensor:
+    """:func:`weighted_motion` on differences between neighbouring frames (axis -2)."""
+    return weighted_motion(predicted.diff(dim=-2), target.diff(dim=-2), metric)
+
+
+def perplexity(codes: Tensor, code_count: int) -> Tensor:
+    """exp(entropy) of code use, 1 to N; codes: any shape of int64."""
+    shares = torch.bincount(codes.flatten(), minlength=code_count).float() / codes.numel()
+    return torch.exp(-(shares * (shares + 1e-10).log()).sum())
