@@ -52,7 +52,7 @@ LAYERS = {
     "job.client": layer(BOTTOM | {"job.messages"}, "numpy", lazily="job.worker"),
     "job.worker": layer(BOTTOM | {"job.messages", "street", "engine", "face"}, "numpy"),
     "blender": layer(
-        BOTTOM | {"blender", "job.client", "face"},
+        BOTTOM | {"blender", "job.client", "job.messages", "face"},
         "numpy bpy bpy_extras bmesh mathutils gpu blf aud addon_utils bl_ui",
     ),
 }
