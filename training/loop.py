@@ -66,7 +66,8 @@ def optimise(
     for step in range(schedule.steps):
         for group in optimiser.param_groups:
             group["lr"] = rate_at(step, schedule)
-        values = losses(step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=schedule.bfloat16):
+            values = losses(step)
         optimiser.zero_grad(set_to_none=True)
         values["total"].backward()
         norm = torch.nn.utils.clip_grad_norm_(parameters, schedule.clip)
@@ -79,7 +80,7 @@ def optimise(
         for average, parameter in zip(averages, parameters, strict=False):
             average.lerp_(parameter.detach(), 1 - keep)
         for name, value in values.items():
-            sums[name] = sums.get(name, 0.0) + float(value)
+            sums[name] = sums.get(name, 0.0) + float(value.detach())
         if (step + 1) % report_every == 0 or step + 1 == schedule.steps:
             count = (step % report_every) + 1
             seconds = time.monotonic() - started

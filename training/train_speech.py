@@ -31,9 +31,9 @@ def train_speech(
     def losses(step: int) -> dict[str, Tensor]:
         batch = sampler.draw(schedule.batch, chunks)
         features = encoder.chunks(batch.chunks).reshape(schedule.batch, -1, hidden)
-        logits = phone_head(features)
+        logits = phone_head(features).float()
         phone = code_cross_entropy(logits, batch.phones)
-        motion = weighted_motion(motion_head(features), batch.motion, metric)
+        motion = weighted_motion(motion_head(features).float(), batch.motion, metric)
         right = (logits.argmax(-1) == batch.phones).float().mean()
         total = phone + stage.motion_weight * motion
         return {"total": total, "phone": phone.detach(), "motion_mm": motion.detach(), "phone_accuracy": right}
@@ -42,4 +42,4 @@ def train_speech(
     encoder.eval()
     with torch.no_grad():
         report = losses(schedule.steps)
-    run.log("speech-done", {name: float(value) for name, value in report.items()})
+    run.log("speech-done", {name: float(value.detach()) for name, value in report.items()})

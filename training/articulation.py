@@ -1,0 +1,309 @@
+"""Phones with times in, shape weights per frame out: a made speaker's face.
+
+1. Tracks.  Opening, jaw, width, ... follow each phone's target (``articulation_targets.py``),
+   blended by dominance functions: every phone pulls with a force that fades exponentially
+   with the distance in time (Cohen & Massaro 1993, "Modeling coarticulation in synthetic visual speech").
+2. Promises.  Blending alone leaves bilabials ajar and short vowels shut, so closures, openings,
+   teeth contact, near teeth and rest in silence are enforced on the tracks, in millimetres.
+3. Weights.  Per frame the shapes are solved so that the head's own mid-lips have that opening.
+
+The upper face is ``articulation_upper.py``'s.  Only numpy.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codetalker_blender.contracts import FloatArray, Waveform
+from training.articulation_head import Floats, Head, LipMeasures, check_head
+from training.articulation_targets import DIPHTHONGS, TARGETS, Style, Target
+from training.articulation_upper import upper_face
+from training.datasets.clip import Phone
+from training.datasets.phones import BILABIALS, LABIODENTALS, OPEN_VOWELS, SIBILANTS, SILENCE, VOWELS
+
+#: Silences of this length and more are rest; shorter ones are a phone among others.
+REST_FROM_S = 0.15
+#: An open vowel's least opening: 3 mm are promised, the rest is margin for smoothing.
+OPEN_VOWEL_MM = 3.6
+#: A sibilant's jaw at its centre.
+SIBILANT_JAW_MM = 1.5
+#: Lips move up to about 300 mm/s in speech; the opening stays a little below.
+OPENING_SPEED_MM_S = 270.0
+JAW_SPEED_MM_S = 150.0
+#: Lower lip to upper teeth in f and v, wanted (2.0 mm counts as contact).
+CONTACT_MM = 1.2
+#: How fast each track's dominance fades, 1/s, before and after the phone: rounding looks far ahead.
+_FADE = {
+    "opening_mm": (50.0, 50.0), "jaw_mm": (32.0, 32.0), "width_mm": (15.0, 22.0), "funnel": (18.0, 25.0),
+    "tongue": (50.0, 50.0), "press": (50.0, 50.0), "tuck": (50.0, 50.0),
+}  # fmt: skip
+_FORCE = {"opening_mm": "opening_force", "jaw_mm": "jaw_force", "width_mm": "width_force", "funnel": "width_force"}
+#: Half of this share of a phone on each side of its centre pulls with full force.
+_CORE = 0.4
+#: Closing after the last sound and opening before the first take this long where there is room.
+_SETTLE_S, _PREPARE_S = 0.16, 0.11
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """A monophthong target with its time."""
+
+    target: Target
+    start_s: float
+    end_s: float
+    gain: float
+
+
+class Articulator:
+    """Animates one head.  Measuring the head takes a second, so keep it."""
+
+    def __init__(self, head: Head) -> None:
+        check_head(head)
+        self.head = head
+        self.lips = LipMeasures(head)
+        self._zero = np.zeros(len(head.shape_names))
+        self._pucker_mm = -float(self.lips.width(self._direction({"mouthPucker": 1.0})[None])[0])
+        spread = {"mouthStretch": 0.6, "mouthSmile": 0.4}
+        self._spread = self._direction(spread)
+        self._spread_mm = float(self.lips.width(self._spread[None])[0])
+        self._tuck, self.contact_mm = self._find_contact()
+
+    def animate(
+        self, phones: tuple[Phone, ...], waveform: Waveform, fps: float, style: Style, rng: np.random.Generator
+    ) -> FloatArray:
+        """Shape weights (T, K) in [0, 1] for speech; T = whole frames of the sound.
+
+        phones cover the sound; their labels are the common set's (KeyError otherwise).
+        """
+        frames = max(1, int(waveform.duration_s * fps + 1e-6))
+        loud = loudness(waveform, frames, fps)
+        segments = _segments(phones, loud, fps, rng)
+        time_s = np.arange(frames) / fps
+        active = _activity(phones, time_s)
+        tracks = {name: _blend(segments, name, time_s + style.lead_s, style.clarity) for name in _FADE}
+        tracks["opening_mm"] = tracks["opening_mm"] * style.opening
+        tracks["jaw_mm"] = tracks["jaw_mm"] * style.opening
+        tracks["width_mm"] = tracks["width_mm"] * style.width
+        tracks = {name: track * active for name, track in tracks.items()}
+        _enforce(tracks, phones, fps)
+        lean = float(np.clip(rng.normal(0.0, style.asymmetry), -0.25, 0.25))
+        weights = self._solve(tracks, active * style.smile, lean)
+        for name, track in upper_face(phones, loud, fps, style, lean, rng).items():
+            row = self.head.index(name)
+            if row is not None:
+                weights[:, row] = track
+        return np.clip(weights, 0.0, 1.0).astype(np.float32)
+
+    def _direction(self, parts: dict[str, float], lean: float = 0.0) -> Floats:
+        """Weights (K,); a name without a side is meant for both, left a little more when lean > 0."""
+        row = self._zero.copy()
+        for name, value in parts.items():
+            for suffix, factor in (("", 1.0), ("Left", 1.0 + lean), ("Right", 1.0 - lean)):
+                index = self.head.index(name + suffix)
+                if index is not None:
+                    row[index] = value * factor
+        return row
+
+    def _solve(self, tracks: dict[str, Floats], smile: Floats, lean: float) -> Floats:
+        """Weights (T, K) whose mid-lips have the wanted opening."""
+        opening = tracks["opening_mm"]
+        one = np.ones(len(opening))
+        jaw = self._direction({"jawOpen": 1.0})
+        shut = self._direction({"mouthClose": 1.0})
+        part = self._direction({"mouthLowerDown": 1.0, "mouthUpperUp": 0.5}, lean)
+        narrow = np.clip(-tracks["width_mm"] / max(self._pucker_mm, 1e-3), 0.0, 1.0)
+        widen = np.clip(tracks["width_mm"] / max(self._spread_mm, 1e-3), 0.0, 1.0)
+        weights = np.outer(tracks["jaw_mm"] / self.lips.jaw_mm, jaw)
+        weights += np.outer(narrow, self._direction({"mouthPucker": 1.0}))
+        weights += np.outer(widen, self._direction({"mouthStretch": 0.6, "mouthSmile": 0.4}, lean))
+        weights += np.outer(tracks["funnel"], self._direction({"mouthFunnel": 1.0}))
+        weights += np.outer(tracks["press"], self._direction({"mouthPress": 1.0}))
+        weights += np.outer(tracks["tongue"], self._direction({"tongueOut": 1.0}))
+        weights += np.outer(smile, self._direction({"mouthSmile": 1.0, "cheekSquint": 0.6}, lean))
+        # Too closed: part the lips, then drop the jaw.  Too open: close the lips, then raise the jaw.
+        wide = self.lips.opening(weights) > opening
+        part_step = self.lips.close_to(weights, part, opening, np.where(wide, 0.0, 0.6))
+        weights += part_step[:, None] * part
+        weights += self.lips.close_to(weights, jaw, opening, np.where(wide, 0.0, one))[:, None] * jaw
+        weights += self.lips.close_to(weights, shut, opening, np.where(wide, one, 0.0))[:, None] * shut
+        row = self.head.index("jawOpen")
+        lift = self.lips.close_to(weights, -jaw, opening, np.where(wide, weights[:, row], 0.0))
+        weights -= lift[:, None] * jaw
+        tuck = np.clip(tracks["tuck"], 0.0, 1.0)[:, None]
+        return np.asarray((1.0 - tuck) * weights + tuck * self._tuck)
+
+    def _find_contact(self) -> tuple[Floats, float]:
+        """The lower lip at the upper teeth: the mildest pose that touches, and its distance in mm."""
+        if not self.lips.has_teeth:
+            return self._direction({"mouthRollLower": 0.6}), float("nan")
+        candidates = [
+            self._direction(
+                {
+                    "jawOpen": jaw_mm / self.lips.jaw_mm, "mouthClose": close * jaw_mm / self.lips.jaw_mm,
+                    "mouthRollLower": roll, "mouthUpperUp": up, "mouthShrugLower": shrug,
+                }
+            )
+            for jaw_mm, close, roll, up, shrug in itertools.product(
+                (0.5, 1.2, 2.0, 3.0), (0.0, 0.5, 1.0), (0.2, 0.4, 0.6, 0.8, 1.0), (0.0, 0.15, 0.3), (0.0, 0.3, 0.6)
+            )
+        ]  # fmt: skip
+        poses = np.array(candidates)
+        distance, opening = self.lips.teeth_distance(poses), self.lips.opening(poses)
+        cost = 10.0 * np.maximum(distance - CONTACT_MM, 0.0) + np.abs(opening - 1.8) + 0.3 * poses.sum(axis=1)
+        best = int(np.argmin(cost))
+        return poses[best], float(distance[best])
+
+
+def loudness(waveform: Waveform, frames: int, fps: float) -> Floats:
+    """Loudness per frame (T,), 0 at the clip's quiet parts and 1 at its loud ones."""
+    samples = waveform.samples.astype(np.float64)
+    edges = np.minimum((np.arange(frames + 1) * waveform.rate_hz / fps).astype(int), len(samples))
+    total = np.concatenate([[0.0], np.cumsum(samples**2)])
+    power = (total[edges[1:]] - total[edges[:-1]]) / np.maximum(edges[1:] - edges[:-1], 1)
+    level_db = 10.0 * np.log10(power + 1e-9)
+    loud = float(np.percentile(level_db, 95))
+    return np.clip((level_db - (loud - 30.0)) / 30.0, 0.0, 1.0)
+
+
+def owned_frames(phone: Phone, fps: float, frames: int) -> Indices:
+    """The frames with start ≤ t / fps < end; may be none for a very short phone."""
+    first, last = np.ceil(phone.start_s * fps - 1e-6), np.ceil(phone.end_s * fps - 1e-6)
+    return np.arange(max(int(first), 0), min(int(last), frames))
+
+
+def _segments(phones: tuple[Phone, ...], loud: Floats, fps: float, rng: np.random.Generator) -> list[_Segment]:
+    """Targets in time; diphthongs become two; long silences none; vowels open more when louder."""
+    segments: list[_Segment] = []
+    for phone in phones:
+        if phone.label == SILENCE and phone.duration_s >= REST_FROM_S:
+            continue
+        gain = 1.0
+        if phone.label in VOWELS:
+            own = owned_frames(phone, fps, len(loud))
+            level = float(loud[own].max()) if len(own) else 0.8
+            gain = (0.8 + 0.3 * level) * float(np.exp(rng.normal(0.0, 0.05)))
+        first, second, share = DIPHTHONGS.get(phone.label, (phone.label, "", 1.0))
+        middle = phone.start_s + share * phone.duration_s
+        segments.append(_Segment(TARGETS[first], phone.start_s, middle, gain))
+        if second:
+            segments.append(_Segment(TARGETS[second], middle, phone.end_s, gain))
+    return segments
+
+
+def _blend(segments: list[_Segment], name: str, time_s: Floats, clarity: float) -> Floats:
+    """One track (T,): targets weighted by dominance, which falls off exponentially around each phone."""
+    if not segments:
+        return np.zeros(len(time_s))
+    start = np.array([s.start_s for s in segments])[:, None]
+    end = np.array([s.end_s for s in segments])[:, None]
+    scaled = name in ("opening_mm", "jaw_mm")
+    value = np.array([getattr(s.target, name) * (s.gain if scaled else 1.0) for s in segments])
+    force = np.array([getattr(s.target, _FORCE.get(name, "opening_force")) for s in segments])
+    margin = 0.5 * (1.0 - _CORE) * (end - start)
+    early = np.maximum(start + margin - time_s, 0.0)  # (phones, T) seconds still to come
+    late = np.maximum(time_s - (end - margin), 0.0)  # seconds since
+    before, after = _FADE[name]
+    # The square root rounds the tip, so that tracks have no corner there.
+    soft_early = np.sqrt(early**2 + 0.01**2) - 0.01
+    soft_late = np.sqrt(late**2 + 0.01**2) - 0.01
+    exponent = np.log(force)[:, None] - clarity * (before * soft_early + after * soft_late)
+    dominance = np.exp(exponent - exponent.max(axis=0))  # shifted: no 0 / 0 far from speech
+    return np.asarray((dominance * value[:, None]).sum(axis=0) / dominance.sum(axis=0))
+
+
+def _activity(phones: tuple[Phone, ...], time_s: Floats) -> Floats:
+    """(T,) 1 in speech, 0 in silences of 150 ms and more, with smooth ways between."""
+    active = np.ones(len(time_s))
+    for place, phone in enumerate(phones):
+        if phone.label != SILENCE or phone.duration_s < REST_FROM_S:
+            continue
+        settle = min(_SETTLE_S, 0.45 * phone.duration_s) if place else 0.0
+        prepare = min(_PREPARE_S, 0.35 * phone.duration_s) if place < len(phones) - 1 else 0.0
+        inside = (time_s >= phone.start_s) & (time_s < phone.end_s)
+        fall = 1.0 - _smooth((time_s - phone.start_s) / settle) if settle else np.zeros(len(time_s))
+        rise = 1.0 - _smooth((phone.end_s - time_s) / prepare) if prepare else np.zeros(len(time_s))
+        active = np.where(inside, np.maximum(fall, rise), active)
+        rest = int(np.argmin(np.abs(time_s - (phone.start_s + settle + phone.end_s - prepare) / 2.0)))
+        if inside[rest]:
+            active[rest] = 0.0
+    if phones:
+        active[time_s >= phones[-1].end_s] *= 0.0 if phones[-1].label == SILENCE else 1.0
+    return active
+
+
+def _smooth(x: Floats) -> Floats:
+    x = np.clip(x, 0.0, 1.0)
+    return np.asarray(x * x * (3.0 - 2.0 * x))
+
+
+def _enforce(tracks: dict[str, Floats], phones: tuple[Phone, ...], fps: float) -> None:
+    """Put the promises into the tracks, in place."""
+    opening, jaw, tuck = tracks["opening_mm"], tracks["jaw_mm"], tracks["tuck"]
+    frames = len(opening)
+    closed = _closure_frames(phones, fps, frames)
+    for phone in phones:
+        own = owned_frames(phone, fps, frames)
+        if phone.label in OPEN_VOWELS:
+            free = own[~np.isin(own, closed)]
+            if len(free):
+                peak = int(free[np.argmax(opening[free])])
+                np.maximum(opening, _tent(frames, peak, OPEN_VOWEL_MM, 0.6 * OPEN_VOWEL_MM), out=opening)
+        elif phone.label in SIBILANTS:
+            middle = _nearest_frame(phone, fps, frames)
+            distance = np.abs(np.arange(frames) - middle)
+            np.minimum(jaw, SIBILANT_JAW_MM + JAW_SPEED_MM_S / fps * distance, out=jaw)
+        elif phone.label in LABIODENTALS:
+            middle = _nearest_frame(phone, fps, frames)
+            np.maximum(tuck, _tent(frames, middle, 1.0, 0.55), out=tuck)
+    opening[closed] = 0.0
+    tuck[closed] = 0.0
+    _limit_slope(opening, OPENING_SPEED_MM_S / fps)
+    _limit_slope(jaw, JAW_SPEED_MM_S / fps)
+
+
+def _closure_frames(phones: tuple[Phone, ...], fps: float, frames: int) -> Indices:
+    """Frames at which bilabials are shut: all their own (p and b: but for the burst), at least one each."""
+    owners = {}
+    for phone in phones:
+        if phone.label in OPEN_VOWELS:
+            own = owned_frames(phone, fps, frames)
+            if len(own) == 1:
+                owners[int(own[0])] = phone
+    closed: set[int] = set()
+    for phone in phones:
+        if phone.label not in BILABIALS:
+            continue
+        share = 1.0 if phone.label == "m" else 0.75
+        held = Phone(phone.label, phone.start_s, phone.start_s + share * phone.duration_s)
+        own = [int(frame) for frame in owned_frames(held, fps, frames)]
+        if not own:
+            # Shorter than a frame: the nearest one that is not a vowel's only chance to open.
+            middle = 0.5 * (phone.start_s + phone.end_s) * fps
+            around = sorted(range(int(middle) - 1, int(middle) + 3), key=lambda frame: abs(frame - middle))
+            inside = [frame for frame in around if 0 <= frame < frames]
+            own = [frame for frame in inside if frame not in owners][:1] or inside[:1]
+        closed.update(own)
+    return np.array(sorted(closed), np.int64)
+
+
+def _nearest_frame(phone: Phone, fps: float, frames: int) -> int:
+    return min(frames - 1, max(0, round(0.5 * (phone.start_s + phone.end_s) * fps)))
+
+
+def _tent(frames: int, peak: int, height: float, slope: float) -> Floats:
+    """(T,) ``height`` at ``peak``, falling by ``slope`` per frame, never below 0."""
+    return np.maximum(height - slope * np.abs(np.arange(frames) - peak), 0.0)
+
+
+def _limit_slope(track: Floats, step: float) -> None:
+    """Lower the track, in place, until no two neighbours differ by more than ``step``; low points stay."""
+    for frame in range(1, len(track)):
+        track[frame] = min(track[frame], track[frame - 1] + step)
+    for frame in range(len(track) - 2, -1, -1):
+        track[frame] = min(track[frame], track[frame + 1] + step)

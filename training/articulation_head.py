@@ -1,0 +1,138 @@
+"""What a head's shapes do to its lips, in millimetres: measured from the template and the deltas.
+
+Everything the articulation model promises (closure, opening, teeth contact) is promised in
+millimetres and reached by solving with these measures, so no amplitude belongs to one mesh.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codetalker_blender.contracts import FaceMesh, FloatArray
+from codetalker_blender.errors import UserError
+from codetalker_blender.model_files import read_face_file
+from training.metrics import lower_lip
+
+MM_PER_METRE = 1000.0
+FACE_FILE = "face.npz"
+SHAPES_FILE = "shapes.npz"
+#: Without these no speech can be shown; all other shapes are used where the head has them.
+REQUIRED_SHAPES = (
+    "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthRollLower",
+    "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight",
+)  # fmt: skip
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A face with shapes.
+
+    face: the template, metres
+    shape_names: (K,) ARKit names
+    deltas: (K, V, 3) float32 metres
+    """
+
+    face: FaceMesh
+    shape_names: tuple[str, ...]
+    deltas: FloatArray
+
+    def index(self, name: str) -> int | None:
+        """Row of the shape called ``name``, or None."""
+        return self.shape_names.index(name) if name in self.shape_names else None
+
+
+def read_head(folder: Path) -> Head:
+    """Read ``face.npz`` and ``shapes.npz``; raises UserError when they do not fit speech."""
+    face = read_face_file(folder / FACE_FILE)
+    path = folder / SHAPES_FILE
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            names, deltas = archive["names"], archive["deltas"]
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"'{path}' cannot be read as names and deltas of shapes: {error}.") from error
+    if deltas.shape != (len(names), face.vertex_count, 3) or not np.isfinite(deltas).all():
+        raise UserError(
+            f"'{path}': 'deltas' must be finite and ({len(names)}, {face.vertex_count}, 3), not {deltas.shape}."
+        )
+    head = Head(face, tuple(str(name) for name in names), deltas.astype(np.float32))
+    check_head(head)
+    return head
+
+
+def check_head(head: Head) -> None:
+    """Raises UserError when the head lacks what speech needs."""
+    missing = [name for name in REQUIRED_SHAPES if head.index(name) is None]
+    if missing:
+        raise UserError(f"The head lacks the shapes {', '.join(missing)}, which speech needs.")
+    for name, array in (("mid_lips", head.face.mid_lips), ("lip_corners", head.face.lip_corners)):
+        if array.shape != (2,):
+            raise UserError(f"The head names no {name}, which speech needs.")
+
+
+class LipMeasures:
+    """Millimetres of lips and jaw for shape weights.  All methods take weights (T, K)."""
+
+    def __init__(self, head: Head) -> None:
+        face = head.face
+        vertices = face.vertices.astype(np.float64) * MM_PER_METRE
+        deltas = head.deltas.astype(np.float64) * MM_PER_METRE
+        upper, lower = (int(i) for i in face.mid_lips)
+        left, right = (int(i) for i in face.lip_corners)
+        self.gap_rest: Floats = vertices[upper] - vertices[lower]  # (3,)
+        self.gap_shapes: Floats = deltas[:, upper] - deltas[:, lower]  # (K, 3)
+        self._width_rest: Floats = vertices[left] - vertices[right]
+        self._width_shapes: Floats = deltas[:, left] - deltas[:, right]
+        self.rest_mm = float(np.linalg.norm(self.gap_rest))
+        lower_teeth = face.regions.get("lower_teeth", np.zeros(0, np.int32))
+        moved = lower_teeth if len(lower_teeth) else np.array([lower])
+        jaw = head.index("jawOpen")
+        assert jaw is not None  # check_head
+        self.jaw_mm = float(np.linalg.norm(deltas[jaw][moved], axis=-1).mean())
+        self._lip = lower_lip(face)
+        self._lip_rest, self._lip_shapes = vertices[self._lip], deltas[:, self._lip]  # (n,3), (K,n,3)
+        teeth = face.regions.get("upper_teeth", np.zeros(0, np.int32))
+        self._teeth_rest, self._teeth_shapes = vertices[teeth], deltas[:, teeth]
+        self.has_teeth = len(teeth) > 0
+
+    def opening(self, weights: Floats) -> Floats:
+        """Mid-lip distance above rest, (T,) mm."""
+        return np.asarray(np.linalg.norm(self.gap_rest + weights @ self.gap_shapes, axis=-1) - self.rest_mm)
+
+    def width(self, weights: Floats) -> Floats:
+        """Distance of the lip corners minus that at rest, (T,) mm; negative when rounded."""
+        rest = float(np.linalg.norm(self._width_rest))
+        return np.asarray(np.linalg.norm(self._width_rest + weights @ self._width_shapes, axis=-1) - rest)
+
+    def teeth_distance(self, weights: Floats) -> Floats:
+        """Nearest lower-lip vertex to the nearest upper-teeth vertex, (T,) mm."""
+        out = np.zeros(len(weights))
+        for frame, row in enumerate(weights):
+            lip = self._lip_rest + np.tensordot(row, self._lip_shapes, 1)
+            teeth = self._teeth_rest + np.tensordot(row, self._teeth_shapes, 1)
+            squared = ((lip[:, None] - teeth[None]) ** 2).sum(-1)
+            out[frame] = np.sqrt(squared.min())
+        return out
+
+    def close_to(self, weights: Floats, along: Floats, opening_mm: Floats, limit: Floats) -> Floats:
+        """How much of the direction ``along`` brings each frame's opening nearest to ``opening_mm``.
+
+        weights: (T, K); along: (K,) or (T, K) weights added per unit; opening_mm, limit: (T,)
+        Returns (T,) in [0, limit]: the smaller positive root of |gap + x·step| = rest + opening, or
+        the x of the least distance where the lips cannot come as near.
+        """
+        gap = self.gap_rest + weights @ self.gap_shapes  # (T, 3)
+        step = np.broadcast_to(along @ self.gap_shapes, gap.shape)
+        a = np.maximum((step**2).sum(-1), 1e-12)
+        b = (gap * step).sum(-1)
+        c = (gap**2).sum(-1) - (self.rest_mm + opening_mm) ** 2
+        root = np.sqrt(np.maximum(b * b - a * c, 0.0))
+        # Closing (c > 0) comes in from outside: first root.  Opening (c < 0) leaves from inside: second root.
+        solution = np.where(c >= 0.0, (-b - root) / a, (-b + root) / a)
+        return np.clip(solution, 0.0, limit)
