@@ -71,20 +71,21 @@ Primitive = Ellipsoid | Capsule
 SOLIDS: tuple[Primitive, ...] = (
     Ellipsoid((0.0, 0.014, 0.193), (0.0765, 0.0930, 0.0870), 0.0),  # cranium
     Ellipsoid((0.0, -0.026, 0.200), (0.0600, 0.0640, 0.0540), 0.030),  # forehead
-    Ellipsoid((0.0, -0.026, 0.128), (0.0590, 0.0600, 0.0720), 0.030),  # midface
-    Ellipsoid((0.0, -0.062, 0.0700), (0.0270, 0.0270, 0.0200), 0.030),  # chin
-    Ellipsoid((0.040, -0.020, 0.092), (0.0190, 0.0360, 0.0260), 0.030),  # jaw angle
-    Ellipsoid((0.041, -0.052, 0.136), (0.0180, 0.0200, 0.0150), 0.024),  # cheekbone
-    Ellipsoid((0.036, -0.058, 0.112), (0.0170, 0.0180, 0.0190), 0.024),  # cheek
-    Capsule((0.0, 0.026, -0.060), (0.0, 0.016, 0.110), 0.0560, 0.0480, 0.022),  # neck
+    Ellipsoid((0.0, -0.026, 0.128), (0.0580, 0.0600, 0.0720), 0.030),  # midface
+    Ellipsoid((0.0, -0.066, 0.0690), (0.0260, 0.0260, 0.0190), 0.026),  # chin
+    Capsule((0.036, -0.012, 0.092), (0.014, -0.064, 0.069), 0.0150, 0.0130, 0.034),  # jaw line
+    Ellipsoid((0.041, -0.052, 0.138), (0.0180, 0.0200, 0.0140), 0.024),  # cheekbone
+    Ellipsoid((0.034, -0.060, 0.112), (0.0170, 0.0180, 0.0190), 0.024),  # cheek
+    Capsule((0.0, 0.030, -0.060), (0.0, 0.018, 0.110), 0.0540, 0.0460, 0.022),  # neck
     Capsule((0.010, -0.0795, 0.1835), (0.045, -0.066, 0.1880), 0.0080, 0.0060, 0.014),  # brow ridge
     Ellipsoid((0.0, -0.0770, 0.0985), (0.0310, 0.0185, 0.0230), 0.016),  # mouth mound
-    Capsule((0.0, -0.0790, 0.1700), (0.0, -0.1040, 0.1320), 0.0070, 0.0080, 0.014),  # nose bridge
-    Ellipsoid((0.0, -0.1055, 0.1295), (0.0105, 0.0105, 0.0090), 0.008),  # nose tip
-    Ellipsoid((0.0110, -0.0945, 0.1265), (0.0070, 0.0100, 0.0072), 0.006),  # nose wing
+    Capsule((0.0, -0.0800, 0.1700), (0.0, -0.1040, 0.1350), 0.0064, 0.0076, 0.014),  # nose bridge
+    Ellipsoid((0.0, -0.1040, 0.1305), (0.0105, 0.0100, 0.0095), 0.009),  # nose tip
+    Ellipsoid((0.0105, -0.0950, 0.1275), (0.0060, 0.0090, 0.0066), 0.006),  # nose wing
 )
 
 #: The sockets are carved, then the lids' bulge is put back around the eyeballs.
+NOSTRIL = Ellipsoid((0.0058, -0.0975, 0.1215), (0.0034, 0.0052, 0.0050), 0.003)
 SOCKET = Ellipsoid((0.0330, -0.0850, 0.1640), (0.0190, 0.0130, 0.0150), 0.012)
 LID_BULGE = Ellipsoid(
     (float(EYE_CENTRE[0]), float(EYE_CENTRE[1]), float(EYE_CENTRE[2])),
@@ -108,7 +109,8 @@ def skin_distance(points: Array) -> Array:
     distance = SOLIDS[0].distance(folded)
     for solid in SOLIDS[1:]:
         distance = smooth_minimum(distance, solid.distance(folded), solid.blend)
-    distance = -smooth_minimum(-distance, SOCKET.distance(folded), SOCKET.blend)
+    for hollow in (SOCKET, NOSTRIL):
+        distance = -smooth_minimum(-distance, hollow.distance(folded), hollow.blend)
     return smooth_minimum(distance, LID_BULGE.distance(folded), LID_BULGE.blend)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 import features as f
 import parts
-from anatomy import Array, project_to_skin, smoothstep
+from anatomy import EYE_CENTRE, Array, project_to_skin, smoothstep
 from topology import HalfMesh, relax
 
 Index = NDArray[np.int64]
@@ -126,8 +126,8 @@ def build() -> Head:
     steps = (
         lambda: parts.add_eyeball(mesh),
         lambda: parts.add_teeth(mesh, tooth_front, True),
-        lambda: parts.add_teeth(mesh, tooth_front + 0.0026, False),
-        lambda: parts.add_tongue(mesh, tooth_front + 0.0062),
+        lambda: parts.add_teeth(mesh, tooth_front + 0.0020, False),
+        lambda: parts.add_tongue(mesh, tooth_front + 0.0060),
         lambda: parts.add_brow(mesh),
     )
     for step in steps:
@@ -192,6 +192,35 @@ def landmarks(head: Head) -> tuple[Index, Index]:
     corners = np.flatnonzero(seam & (head.mouth_place == last // 2))
     corners = corners[np.argsort(-head.points[corners, 0])]
     return np.array([upper, lower]), corners
+
+
+#: The materials' names, in the order of material_numbers().
+MATERIALS = ("Skin", "Lips", "Mouth", "Eye White", "Iris", "Pupil", "Teeth", "Tongue", "Brow")
+
+
+def material_numbers(head: Head) -> Index:
+    """(Q,) index into MATERIALS of every quad."""
+    ring = head.mouth_ring[head.quads]
+    part = head.part[head.quads[:, 0]]
+    number = np.zeros(len(head.quads), np.int64)
+    number[(ring >= f.BORDER).all(axis=1)] = MATERIALS.index("Lips")
+    number[(ring >= f.SEAM_BACK).all(axis=1)] = MATERIALS.index("Mouth")
+    middle = head.points[head.quads].mean(axis=1)
+    rim = (head.eye_ring[head.quads] >= f.RIM_OUTER).all(axis=1)
+    place = head.eye_place[head.quads].max(axis=1)
+    number[rim] = MATERIALS.index("Lips")
+    number[rim & (place <= f.EYE_HOLE.width + f.EYE_HOLE.height)] = MATERIALS.index("Brow")
+    folded = np.abs(middle[:, 0]) - EYE_CENTRE[0]
+    off_axis = np.degrees(np.arctan2(np.hypot(folded, middle[:, 2] - EYE_CENTRE[2]), EYE_CENTRE[1] - middle[:, 1]))
+    eye = part == EYE
+    number[eye] = MATERIALS.index("Eye White")
+    number[eye & (off_axis < parts.IRIS_END)] = MATERIALS.index("Iris")
+    number[eye & (off_axis < parts.PUPIL_END)] = MATERIALS.index("Pupil")
+    tooth = (part == UPPER_TEETH) | (part == LOWER_TEETH)
+    number[tooth] = MATERIALS.index("Teeth")
+    number[part == TONGUE] = MATERIALS.index("Tongue")
+    number[part == BROW] = MATERIALS.index("Brow")
+    return number
 
 
 def fade(head: Head) -> Array:

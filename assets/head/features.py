@@ -16,7 +16,6 @@ from anatomy import (
     Array,
     cast_to_skin,
     front_of_skin,
-    smoothstep,
 )
 from topology import Hole
 
@@ -33,7 +32,7 @@ SEAM_GAP = 0.00005
 #: Indices of the eye's rings.
 ORBIT, CREASE, RIM_OUTER, RIM_INNER, LINING = range(5)
 #: Lid edge on the eyeball, degrees: half-width, upper and lower height, and where they meet.
-LID_HALF_WIDTH, LID_UPPER, LID_LOWER, LID_MEET = 57.0, 25.0, -21.0, -9.0
+LID_HALF_WIDTH, LID_UPPER, LID_LOWER, LID_MEET = 58.0, 24.5, -22.5, -11.0
 #: Clearance of the lid's inner edge; the chord of a linear blink dips 0.5 mm on its way.
 LID_CLEARANCE = 0.0010
 
@@ -73,7 +72,7 @@ def skin_grid() -> Array:
 def seam_height(x: Array) -> Array:
     """Height of the closed lips' seam at x: the upper lip's tubercle dips, the corners rise a little."""
     share = np.clip(np.abs(x) / MOUTH_HALF_WIDTH, 0, 1.4)
-    return np.asarray(SEAM_Z - 0.0008 * np.exp(-((share / 0.22) ** 2)) + 0.0006 * share**2)
+    return np.asarray(SEAM_Z - 0.0008 * np.exp(-((share / 0.22) ** 2)) + 0.0012 * share**2)
 
 
 def seam_taper(x: Array) -> Array:
@@ -95,16 +94,16 @@ def mouth_rings() -> dict[int, Array]:
     def ring(height: Array, bulge: Array, spread: float) -> Array:
         """``height`` from the seam, ``bulge`` towards the front of the skin, ``spread`` at the corner."""
         wide = x + spread * corner
-        z = seam_height(x) + side * height * taper
+        z = seam_height(x) + side * height * taper**0.85
         return np.stack([wide, front_of_skin(wide, z) - bulge, z], axis=1)
 
     soft = 0.2 + 0.8 * taper
     seam = front_of_skin(x, seam_height(x))
     lower = np.where(upper, 0.0, 1.0)
     rings = {
-        BORDER: ring(np.where(upper, 0.0070 * bow, 0.0082), 0.0004 * soft, 0.0026),
-        FULL: ring(np.where(upper, 0.0044, 0.0054), (0.0018 + 0.0008 * lower) * soft, 0.0016),
-        WET: ring(np.where(upper, 0.0017, 0.0021), (0.0017 + 0.0006 * lower) * soft, 0.0007),
+        BORDER: ring(np.where(upper, 0.0078 * bow, 0.0094), 0.0002 * soft, 0.0026),
+        FULL: ring(np.where(upper, 0.0048, 0.0060), (0.0022 + 0.0010 * lower) * soft, 0.0016),
+        WET: ring(np.where(upper, 0.0018, 0.0024), (0.0024 + 0.0006 * lower) * soft, 0.0007),
     }
     z = seam_height(x)
     gap = side * SEAM_GAP
@@ -166,18 +165,18 @@ def ear_rings(root_x: float) -> list[Array]:
     count = 2 * (EAR_HOLE.width + EAR_HOLE.height)
     turn = 2 * np.pi * np.arange(count) / count
     back, up = -np.cos(turn), np.sin(turn)
-    rear = smoothstep(-1.0, 0.8, back)
+    rear = (0.5 + 0.5 * back) ** 0.8
     egg = 1 + 0.22 * up
     rings = []
     # half-depth, half-height, shift back, shift up, lift at the front edge and at the rear (mm)
     for depth, height, shift, rise, front_lift, rear_lift in (
-        (9.5, 22.0, 0.0, 0.0, -1.0, 0.5),
-        (10.5, 24.0, 2.5, 0.5, 0.5, 5.0),
-        (15.0, 29.5, 5.5, 1.5, 2.0, 13.5),
-        (15.2, 29.8, 5.2, 1.5, 3.6, 16.0),
-        (12.2, 26.0, 4.5, 2.0, 4.0, 14.5),
-        (10.0, 20.5, 3.0, 2.0, 2.5, 8.5),
-        (5.6, 12.5, 1.5, 1.0, 0.2, 3.0),
+        (9.0, 23.0, 0.5, 1.5, -2.0, -1.0),
+        (9.6, 25.0, 1.8, 1.5, -1.0, 4.5),
+        (13.5, 28.0, 5.0, 2.0, 1.5, 12.0),
+        (14.2, 29.0, 5.0, 2.0, 3.0, 14.5),
+        (12.0, 26.0, 4.2, 2.0, 3.4, 14.0),
+        (9.6, 21.0, 3.0, 1.5, 0.8, 9.0),
+        (5.5, 11.5, 0.5, -1.5, -1.5, 0.5),
     ):
         y = 0.010 + 1e-3 * (shift + depth * back * egg) + 0.16 * 1e-3 * height * up
         z = 0.149 + 1e-3 * (rise + height * up)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import numpy as np
 
 from anatomy import EYE_CENTRE, EYE_RADIUS, SEAM_Z, Array, project_to_skin, skin_gradient
-from features import seam_height
 from topology import HalfMesh
 
 #: Rings of the eyeball, degrees from the pupil's middle; the first is the back's rim.
@@ -63,7 +62,7 @@ def _add_tube(mesh: HalfMesh, sections: list[Array], *, from_middle: bool) -> li
 def add_teeth(mesh: HalfMesh, front_y: float, upper: bool) -> None:
     """Half of a dental arch; front_y: depth of its front at the midline."""
     side = 1.0 if upper else -1.0
-    edge_z = SEAM_Z - (0.0010 if upper else 0.0022)
+    edge_z = SEAM_Z - (0.0030 if upper else 0.0040)
     sections = []
     # A parabola swept tooth by tooth: middle, then each tooth's bulge and its gap to the next.
     for number in range(2 * TEETH_PER_SIDE + 1):
@@ -114,7 +113,7 @@ def add_brow(mesh: HalfMesh) -> None:
     for along in np.linspace(0, 1, 13):
         x = 0.0125 + 0.0390 * along
         z = 0.1850 + 0.0052 * np.sin(np.pi * min(1.0, along * 0.72 + 0.06)) - 0.0030 * along**3
-        half = 0.0031 * (0.55 + 0.45 * min(1.0, along / 0.2)) * (1 - 0.75 * max(0.0, along - 0.45) / 0.55)
+        half = 0.0036 * (0.55 + 0.45 * min(1.0, along / 0.2)) * (1 - 0.75 * max(0.0, along - 0.45) / 0.55)
         middle = project_to_skin(np.array([[x, -0.09 + 0.5 * max(0.0, x - 0.02), z]]), 12)[0]
         ring = []
         for up, out in ((-1.0, -0.0008), (-0.6, 0.0009), (0.6, 0.0009), (1.0, -0.0008)):
@@ -124,7 +123,3 @@ def add_brow(mesh: HalfMesh) -> None:
         sections.append(np.array(ring))
     _add_tube(mesh, sections, from_middle=False)
 
-
-def seam_depth_at_middle(front: float) -> float:
-    """Depth of the upper teeth's front: behind the lips' back edge by more than 3 mm."""
-    return front + 0.0074 + 0.0 * float(seam_height(np.zeros(1))[0])

@@ -98,6 +98,8 @@ def _jaw_weight(face: Face, parted: bool) -> Array:
         weight = np.where(ring >= f.BAG_2, np.where(face.side > 0, 0.0, weight * back), weight)
     weight = weight * np.where(ring >= 0, 1.0, throat) * face.skin
     weight = np.where(face.skin > 0, _smoothed(face, weight, seam | (ring > f.SEAM_BACK)), weight)
+    edge = smoothstep(0.004, 0.018, face.z) * smoothstep(0.028, 0.006, face.y)
+    weight = weight * np.where(ring >= 0, 1.0, edge)
     weight[face.head.part == LOWER_TEETH] = 1.0
     tongue = face.head.part == TONGUE
     weight[tongue] = 0.95 - 0.45 * smoothstep(-0.062, -0.035, face.y[tongue])
@@ -147,7 +149,7 @@ def _mouth_whole(face: Face) -> dict[str, Array]:
     across = np.clip(face.x / MOUTH_HALF_WIDTH, -1.4, 1.4)
     bulge = 1 - 0.55 * np.minimum(np.abs(across), 1.2) ** 2
     pull = np.where(np.abs(across) < 1, across, np.sign(across)) * MOUTH_HALF_WIDTH * 1e3
-    open_by = face.opening**0.8 * face.side * face.lips(10, 16)
+    open_by = face.opening**0.55 * face.side * face.lips(10, 16)
     rolled = smoothstep(0.0095, 0.0, np.abs(face.height)) * face.lips(6, 8)
     upper = smoothstep(-0.5, 0.5, face.side)
     chin = face.near((0, -88, 70), (22, 22, 13))
@@ -160,8 +162,8 @@ def _mouth_whole(face: Face) -> dict[str, Array]:
         + open_by[:, None] * offset(z=np.where(face.side > 0, 4.5, 6.0))
         + (open_by * rolled)[:, None] * offset(y=-1.0 * face.side),
         "mouthLeft": wide[:, None] * offset(x=8.0, y=1.2 * np.abs(across) - 0.5 + 1.2 * across),
-        "mouthRollLower": (rolled * (1 - upper))[:, None] * offset(y=4.3 * face.opening, z=1.2 * face.opening),
-        "mouthRollUpper": (rolled * upper)[:, None] * offset(y=3.2 * face.opening, z=-0.9 * face.opening),
+        "mouthRollLower": (rolled * (1 - upper))[:, None] * offset(y=3.7 * face.opening, z=1.6 * face.opening),
+        "mouthRollUpper": (rolled * upper)[:, None] * offset(y=3.2 * face.opening, z=-0.4 * face.opening),
         "mouthShrugLower": chin[:, None] * offset(y=-1.0, z=4.0)
         + (face.lips(10, 16) * smoothstep(0.016, -0.012, face.height))[:, None] * offset(y=-1.6, z=5.0),
         "mouthShrugUpper": (face.lips(10, 16) * smoothstep(-0.016, 0.010, face.height))[:, None]
@@ -176,7 +178,7 @@ def _mouth_whole(face: Face) -> dict[str, Array]:
 def _mouth_left(face: Face) -> dict[str, Array]:
     """The left one of each pair; the right one is its mirror."""
     left = face.left()
-    corner = face.near((26, -82, 99), (16, 24, 17)) * face.shallow * smoothstep(0.0, 0.016, face.x)
+    corner = face.near((28, -82, 99), (20, 26, 17)) * face.shallow * smoothstep(-0.006, 0.024, face.x)
     cheek = face.near((38, -72, 122), (15, 24, 15))
     fold = face.near((33, -76, 110), (12, 22, 14))
     lips = face.lips(8, 12)
@@ -194,7 +196,7 @@ def _mouth_left(face: Face) -> dict[str, Array]:
         "mouthLowerDown": lower[:, None] * offset(y=-0.8, z=-7.0),
         "mouthUpperUp": upper[:, None] * offset(y=-0.8, z=6.0)
         + face.near((15, -92, 117), (12, 18, 9))[:, None] * offset(z=1.6),
-        "noseSneer": face.near((12, -98, 126), (8, 14, 9))[:, None] * offset(x=0.8, y=0.6, z=3.6)
+        "noseSneer": face.near((12, -98, 126), (8, 14, 9))[:, None] * offset(x=0.9, y=0.6, z=4.6)
         + face.near((11, -90, 148), (9, 14, 15))[:, None] * offset(y=-0.8, z=1.8),
         "cheekSquint": face.near((38, -70, 132), (15, 24, 14))[:, None] * offset(y=-2.0, z=4.2),
     }

@@ -1,0 +1,112 @@
+"""The demo head as a Blender scene: mesh, shape keys, materials, camera and lights.  Needs bpy."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import bpy
+import numpy as np
+from mathutils import Vector
+
+from assembly import MATERIALS, Head, material_numbers
+from shapes import Array
+
+OBJECT_NAME = "CodeTalker Head"
+
+#: Base colour (linear), roughness and a little light of its own (the mouth lies in the lips' shadow).
+_LOOKS: dict[str, tuple[tuple[float, float, float], float, float]] = {
+    "Skin": ((0.60, 0.36, 0.27), 0.50, 0.0),
+    "Lips": ((0.50, 0.19, 0.165), 0.38, 0.0),
+    "Mouth": ((0.22, 0.045, 0.045), 0.60, 0.0),
+    "Eye White": ((0.80, 0.80, 0.79), 0.15, 0.0),
+    "Iris": ((0.085, 0.21, 0.27), 0.12, 0.0),
+    "Pupil": ((0.004, 0.004, 0.004), 0.08, 0.0),
+    "Teeth": ((0.82, 0.79, 0.71), 0.25, 0.12),
+    "Tongue": ((0.50, 0.14, 0.14), 0.45, 0.03),
+    "Brow": ((0.045, 0.022, 0.013), 0.75, 0.0),
+}
+
+
+def _material(name: str) -> bpy.types.Material:
+    colour, roughness, glow = _LOOKS[name]
+    material = bpy.data.materials.new(f"CodeTalker {name}")
+    material.use_nodes = True
+    material.diffuse_color = (*colour, 1.0)
+    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    shader.inputs["Base Color"].default_value = (*colour, 1.0)
+    shader.inputs["Roughness"].default_value = roughness
+    if glow:
+        shader.inputs["Emission Color"].default_value = (*colour, 1.0)
+        shader.inputs["Emission Strength"].default_value = glow
+    return material
+
+
+def _head_object(head: Head, deltas: dict[str, Array]) -> bpy.types.Object:
+    mesh = bpy.data.meshes.new(OBJECT_NAME)
+    mesh.from_pydata(head.points.tolist(), [], head.quads.tolist())
+    for name in MATERIALS:
+        mesh.materials.append(_material(name))
+    mesh.polygons.foreach_set("material_index", material_numbers(head).astype(np.int32))
+    mesh.polygons.foreach_set("use_smooth", np.ones(len(head.quads), bool))
+    mesh.validate()
+    mesh.update()
+    head_object = bpy.data.objects.new(OBJECT_NAME, mesh)
+    bpy.context.scene.collection.objects.link(head_object)
+    template = head.points.astype(np.float32)
+    head_object.shape_key_add(name="Basis", from_mix=False)
+    for name, delta in deltas.items():
+        key = head_object.shape_key_add(name=name, from_mix=False)
+        key.data.foreach_set("co", (template + delta.astype(np.float32)).ravel())
+        key.value = 0.0
+    return head_object
+
+
+def _aim(item: bpy.types.Object, position: tuple[float, float, float], target: tuple[float, float, float]) -> None:
+    item.location = position
+    item.rotation_euler = (Vector(target) - Vector(position)).to_track_quat("-Z", "Y").to_euler()
+
+
+def _light(name: str, position: tuple[float, float, float], size: float, watts: float, tint: float) -> None:
+    light = bpy.data.lights.new(name, "AREA")
+    light.size, light.energy = size, watts
+    light.color = (1.0, 1.0 - 0.5 * max(tint, 0.0), 1.0 - max(tint, 0.0)) if tint > 0 else (1.0 + tint, 1.0, 1.0)
+    item = bpy.data.objects.new(name, light)
+    bpy.context.scene.collection.objects.link(item)
+    _aim(item, position, (0.0, -0.02, 0.14))
+
+
+def write_scene(head: Head, deltas: dict[str, Array], path: Path) -> None:
+    """Write the whole scene to ``path`` (.blend, compressed): render it with Cycles at 640 x 640."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scene = bpy.context.scene
+    scene.name = "CodeTalker Demo"
+    _head_object(head, deltas)
+
+    camera = bpy.data.cameras.new("Camera")
+    camera.lens, camera.clip_start = 85.0, 0.01
+    camera_object = bpy.data.objects.new("Camera", camera)
+    scene.collection.objects.link(camera_object)
+    turn, distance = math.radians(18.0), 0.80
+    target = (0.002, 0.0, 0.140)
+    position = (distance * math.sin(turn), -distance * math.cos(turn), 0.150)
+    _aim(camera_object, position, target)
+    scene.camera = camera_object
+
+    _light("Key", (0.45, -0.75, 0.50), 0.35, 9.0, 0.06)
+    _light("Fill", (-0.60, -0.70, 0.12), 0.60, 4.0, -0.05)
+    _light("Rim", (-0.35, 0.60, 0.45), 0.30, 6.0, 0.0)
+    world = bpy.data.worlds.new("Grey")
+    world.use_nodes = True
+    background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
+    background.inputs["Color"].default_value = (0.20, 0.20, 0.20, 1.0)
+    scene.world = world
+
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples = 32
+    scene.cycles.use_denoising = False
+    scene.render.resolution_x = scene.render.resolution_y = 640
+    scene.render.fps = 30
+    scene.view_settings.view_transform = "Standard"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(path.resolve()), compress=True)
