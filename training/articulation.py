@@ -72,6 +72,7 @@ class Articulator:
         spread = {"mouthStretch": 0.6, "mouthSmile": 0.4}
         self._spread = self._direction(spread)
         self._spread_mm = float(self.lips.width(self._spread[None])[0])
+        self._funnel_mm = float(self.lips.opening(self._direction({"mouthFunnel": 1.0})[None])[0])
         self._tuck, self.contact_mm = self._find_contact()
 
     def animate(
@@ -119,10 +120,12 @@ class Articulator:
         part = self._direction({"mouthLowerDown": 1.0, "mouthUpperUp": 0.5}, lean)
         narrow = np.clip(-tracks["width_mm"] / max(self._pucker_mm, 1e-3), 0.0, 1.0)
         widen = np.clip(tracks["width_mm"] / max(self._spread_mm, 1e-3), 0.0, 1.0)
+        # Flared lips part by themselves: never more than the opening that is wanted.
+        funnel = np.minimum(tracks["funnel"], 0.8 * opening / max(self._funnel_mm, 1e-3))
         weights = np.outer(tracks["jaw_mm"] / self.lips.jaw_mm, jaw)
         weights += np.outer(narrow, self._direction({"mouthPucker": 1.0}))
         weights += np.outer(widen, self._direction({"mouthStretch": 0.6, "mouthSmile": 0.4}, lean))
-        weights += np.outer(tracks["funnel"], self._direction({"mouthFunnel": 1.0}))
+        weights += np.outer(funnel, self._direction({"mouthFunnel": 1.0}))
         weights += np.outer(tracks["press"], self._direction({"mouthPress": 1.0}))
         weights += np.outer(tracks["tongue"], self._direction({"tongueOut": 1.0}))
         weights += np.outer(smile, self._direction({"mouthSmile": 1.0, "cheekSquint": 0.6}, lean))

@@ -49,7 +49,7 @@ def train_query(
     for network in frozen:
         network.requires_grad_(False)
     noise = stage.past_noise * torch.cat([torch.from_numpy(m) for m in sampler.motion]).std(dim=0)
-    target_variance = codec.quantiser.lookup(torch.cat(sampler.codes)).var(dim=0).mean()
+    target_variance = codec.quantiser.lookup(torch.cat(sampler.codes)).var(dim=0).mean().clamp_min(1e-8)
 
     def share(probability: float) -> Tensor:
         """(batch, 1, 1) of 0 and 1, ones with ``probability``."""

@@ -90,8 +90,11 @@ class Batch:
 class WindowSampler:
     """Draws windows of clips, longer clips more often; past the end there is silence and rest."""
 
-    def __init__(self, dataset: Dataset, basis: VertexBasis, encoder: SpeechEncoder, seed: int) -> None:
+    def __init__(
+        self, dataset: Dataset, basis: VertexBasis, encoder: SpeechEncoder, seed: int, *, augment: bool = True
+    ) -> None:
         self.encoder = encoder
+        self.augment = augment
         self.style_count = len(dataset.styles)
         self.clips = dataset.clips
         rest = np.zeros((round(REST_S * encoder.config.fps), len(basis.rows)), np.float32)
@@ -119,8 +122,8 @@ class WindowSampler:
         for clip in self.clips:
             copies = []
             for _ in range(variants):
-                sound = augment_audio(clip.waveform.samples, self.random)
-                padded = torch.nn.functional.pad(torch.from_numpy(sound), (edge, edge + 2 * HOP))
+                sound = torch.from_numpy(self._sound_of(clip))
+                padded = torch.nn.functional.pad(sound, (edge, edge + 2 * HOP))
                 with torch.inference_mode():
                     frames = self.encoder.convolve(self.encoder.levelled(padded[None]))[0]
                 copies.append(frames.half())
@@ -171,15 +174,16 @@ class WindowSampler:
                 short = length + 2 * context - len(part)
                 parts.append((torch.cat((part, silent.expand(short, -1))) if short else part).float())
             return parts
-        samples = torch.from_numpy(self._augmented(pick))
+        samples = torch.from_numpy(self._sound_of(self.clips[pick]))
         # shift the clip so that the window starts at the grid's origin, its past kept as context
         context = round(encoder.config.context_s * SAMPLE_RATE_HZ)
         origin = round(start / fps * SAMPLE_RATE_HZ)
         shifted = torch.nn.functional.pad(samples, (context, 0))[origin:]
         return [_raw_chunk(encoder, shifted, index) for index in range(chunks)]
 
-    def _augmented(self, pick: int) -> FloatArray:
-        return augment_audio(self.clips[pick].waveform.samples, self.random)
+    def _sound_of(self, clip: Clip) -> FloatArray:
+        samples = clip.waveform.samples
+        return augment_audio(samples, self.random) if self.augment else samples
 
 
 def _window(array: np.ndarray, start: int, frames: int) -> np.ndarray:
