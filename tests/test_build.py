@@ -212,6 +212,19 @@ def test_a_linked_stage_shows_edits_at_once(checkout: Path) -> None:
     assert (checkout / build.PACKAGE / "contracts.py").read_text() == "edited = True\n"
 
 
+def test_install_dev_links_the_checkout_again_and_again(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "ROOT", checkout)
+    extensions = tmp_path / "extensions"
+    for _ in range(2):
+        assert build.main(["install", "--dev", "--extensions", str(extensions)]) == 0
+    (installed,) = (extensions / "user_default").iterdir()
+    assert installed.name == build.PACKAGE
+    assert (installed / "contracts.py").resolve() == checkout / build.PACKAGE / "contracts.py"
+    assert (installed / "assets" / "models" / "default" / "config.json").is_file()
+
+
 def test_a_missing_asset_stops_the_package_and_keeps_the_last_stage(checkout: Path) -> None:
     staged = build.stage(checkout, checkout / "build" / "stage" / build.PACKAGE)
     (checkout / "assets" / "models" / "default" / "model.safetensors").unlink()
