@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     preset = dataclasses.replace(PRESETS[options.preset], seed=options.seed)
     minutes = options.minutes or preset.corpus_minutes
     try:
-        dataset = synthetic.build("train", minutes=minutes, seed=options.seed, cache_dir=options.cache)
+        dataset = synthetic.build(options.seed, minutes, cache_dir=options.cache)
         bundle = train(preset, dataset, RunFolder(options.run), options.name or options.output.name)
         save_bundle(options.output, bundle, half=True)
     except UserError as error:

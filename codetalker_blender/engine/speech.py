@@ -146,12 +146,13 @@ class SpeechEncoder(nn.Module):
         hidden = self.network._mask_hidden_states(hidden)
         return torch.as_tensor(self.network.encoder(hidden).last_hidden_state)
 
-    def _convolve(self, levelled: Tensor) -> Tensor:
+    def convolve(self, levelled: Tensor) -> Tensor:
+        """Levelled sound (batch, n) -> 50 Hz frames (batch, L, conv_dim); L = (n - 400) // 320 + 1."""
         return torch.as_tensor(self.network.feature_extractor(levelled)).transpose(1, 2)
 
     def whole(self, levelled: Tensor, motion_frames: int) -> Tensor:
         """Levelled sound (batch, n) -> (batch, motion_frames * speech_frames, hidden)."""
-        return self._transform(self.aligned(self._convolve(levelled), motion_frames))
+        return self._transform(self.aligned(self.convolve(levelled), motion_frames))
 
     # -- chunks on an absolute grid --------------------------------------------------------------
 
@@ -180,11 +181,17 @@ class SpeechEncoder(nn.Module):
     def chunks(self, chunks: Tensor) -> Tensor:
         """Sound of chunks (count, chunk_samples) -> (count, chunk_frames * speech_frames, hidden).
 
-        Frame t of the clip reads the 50 Hz frames around time t / fps of the CLIP, whatever the
-        chunk; so a chunk's features depend on its own samples alone.
+        A chunk's features depend on its own samples alone.
+        """
+        return self.chunk_features(self.convolve(self.levelled(chunks)))
+
+    def chunk_features(self, frames: Tensor) -> Tensor:
+        """The second half of :meth:`chunks`, from the convolutions' 50 Hz frames of each chunk.
+
+        frames: (count, 50 * (chunk_s + 2 context_s), conv_dim)
+        Motion frame t reads the 50 Hz frames around its own time t / fps, whatever the chunk.
         """
         config = self.config
-        frames = self._convolve(self.levelled(chunks))
         count = self.chunk_frames + 2 * self.context_frames
         if config.speech_frames == 1:
             place = torch.arange(count, device=frames.device, dtype=torch.float32) * (FRAME_RATE_HZ / config.fps)
