@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.lib.format import write_array
 from numpy.typing import ArrayLike, NDArray
 
 from .contracts import Motion
@@ -100,7 +101,7 @@ def _write_archive(stream: BinaryIO, arrays: Mapping[str, ArrayLike]) -> None:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
         for name, value in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                np.lib.format.write_array(member, np.asanyarray(value), allow_pickle=False)
+                write_array(member, np.asanyarray(value), allow_pickle=False)  # type: ignore[no-untyped-call]
 
 
 def check_writable(path: Path) -> None:

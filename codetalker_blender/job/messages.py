@@ -1,0 +1,256 @@
+"""The job's protocol: messages ⇄ JSON lines, their arrays ⇄ files in the job's folder.
+
+    parent → worker   Generate, Cancel
+    worker → parent   Ready, then for each Generate any number of Progress and
+                      exactly one of Done, Failed, Cancelled
+
+One message is one line, ``{"codetalker": VERSION, "type": ..., ...}`` in UTF-8.  Arrays and packed
+sounds do not pass through the pipe: they lie in the job's folder, and the line names the file.
+Decoding is strict and executes nothing.  Standard library and numpy only.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..contracts import AudioSource, GenerateRequest, Motion
+from ..errors import OutputError, UserError
+from ..motion_files import read_arrays, read_motion, write_arrays, write_motion
+
+#: Raised whenever a message changes its meaning; both sides must agree.
+VERSION = 1
+
+
+class ProtocolError(Exception):
+    """A line that is no message of this version: a bug, or two versions talking."""
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Run the street for one request."""
+
+    request: GenerateRequest
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Stop the running job; one that is over is not disturbed."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The worker is up and waits for requests.  python: its version, such as "3.11.7"."""
+
+    python: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """``done`` of ``total`` units (chunks, frames) of the stage are over."""
+
+    stage: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """Where the time went.
+
+    seconds: stage -> seconds, in the order in which they ran
+    device: "cpu", "cuda" or "mps"
+    frames: frames of the motion
+    """
+
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    device: str = ""
+    frames: int = 0
+
+
+@dataclass(frozen=True)
+class Done:
+    """The job's result."""
+
+    motion: Motion
+    report: Report
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The job ended with an error.
+
+    message, hint: as in UserError
+    kind: the error's class: a name of ``errors.py`` for what the user can cure
+    traceback: for the log when it is a bug, else ""
+    """
+
+    message: str
+    hint: str = ""
+    kind: str = "UserError"
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """The job was cancelled."""
+
+
+Request = Generate | Cancel
+Message = Generate | Cancel | Ready | Progress | Done | Failed | Cancelled
+#: What ends a job.
+FINAL = (Done, Failed, Cancelled)
+
+
+def encode(message: Message, folder: Path) -> bytes:
+    """One line, with its newline; arrays are written into ``folder``.  Raises OutputError."""
+    values: dict[str, Any]
+    match message:
+        case Generate(request):
+            values = _request_values(request, folder)
+        case Done(motion, report):
+            name = _new_name("motion.npz")
+            write_motion(folder / name, motion)
+            seconds = {stage: float(value) for stage, value in report.seconds.items()}
+            values = {"file": name, "seconds": seconds, "device": report.device, "frames": report.frames}
+        case _:
+            values = dict(vars(message))
+    head = {"codetalker": VERSION, "type": type(message).__name__}
+    return (json.dumps({**head, **values}, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
+
+
+def decode(line: bytes, folder: Path) -> Message:
+    """The message of one line; its files are read from ``folder`` and deleted.
+
+    Raises ProtocolError for anything that is not exactly a message of this version.
+    """
+    try:
+        values = json.loads(line.decode("utf-8", "surrogatepass"))
+    except ValueError as error:
+        raise ProtocolError(f"not a message: {line[:80]!r}") from error
+    if not isinstance(values, dict) or "codetalker" not in values:
+        raise ProtocolError(f"not a message: {line[:80]!r}")
+    version, kind = values.pop("codetalker"), values.pop("type", None)
+    if version != VERSION:
+        raise ProtocolError(f"the other side speaks version {version!r} of the protocol, this one {VERSION}")
+    readers: dict[str, Callable[[dict[str, Any], Path], Message]] = {
+        "Generate": _read_generate,
+        "Done": _read_done,
+        "Cancel": lambda values, _: Cancel(**_fields(values, {})),
+        "Cancelled": lambda values, _: Cancelled(**_fields(values, {})),
+        "Ready": lambda values, _: Ready(**_fields(values, {"python": str})),
+        "Progress": lambda values, _: Progress(**_fields(values, {"stage": str, "done": int, "total": int})),
+        "Failed": lambda values, _: Failed(**_fields(values, dict.fromkeys(vars(Failed("")), str))),
+    }
+    if kind not in readers:
+        raise ProtocolError(f"unknown message {kind!r}")
+    try:
+        return readers[kind](values, folder)
+    except UserError as error:
+        raise ProtocolError(f"{kind}: {error}") from error
+
+
+def _new_name(name: str) -> str:
+    return f"{secrets.token_hex(4)}-{name}"
+
+
+def _fields(values: dict[str, Any], types: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
+    """``values``, if it has exactly the fields of ``types`` with their types."""
+    odd = sorted(set(values) ^ set(types))
+    if odd:
+        raise ProtocolError(f"missing or unknown fields: {', '.join(odd)}")
+    for name, wanted in types.items():
+        # JSON's true is an int to Python, but never meant as one here.
+        if isinstance(values[name], bool) or not isinstance(values[name], wanted):
+            raise ProtocolError(f"field {name!r} has the wrong type: {values[name]!r:.80}")
+    return values
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """A file of the job's folder; a name that leads elsewhere is refused."""
+    path = folder / name
+    if Path(name).name != name or not path.is_file():
+        raise ProtocolError(f"no file of this job: {name!r:.80}")
+    return path
+
+
+_NUMBER = (int, float)
+_OPTIONAL_NUMBER = (int, float, type(None))
+_GENERATE_FIELDS: dict[str, type | tuple[type, ...]] = {
+    "path": str,
+    "data": (str, type(None)),
+    "start_s": _NUMBER,
+    "duration_s": _OPTIONAL_NUMBER,
+    "model": str,
+    "style": str,
+    "device": str,
+    "fps": _OPTIONAL_NUMBER,
+    "temperature": _OPTIONAL_NUMBER,
+    "seed": int,
+}
+
+
+def _request_values(request: GenerateRequest, folder: Path) -> dict[str, Any]:
+    audio, data = request.audio, None
+    if audio.data is not None:
+        data = _new_name("sound")
+        try:
+            (folder / data).write_bytes(audio.data)
+        except OSError as error:
+            raise OutputError(f"The packed sound cannot be handed on: {error}.", "Check the disk.") from error
+    style = _new_name("style.npz")
+    write_arrays(folder / style, {"style": np.asarray(request.style, np.float32)})
+    return {
+        # The worker has another current directory.
+        "path": str(audio.path.absolute()) if audio.data is None else str(audio.path),
+        "data": data,
+        "start_s": float(audio.start_s),
+        "duration_s": None if audio.duration_s is None else float(audio.duration_s),
+        "model": str(request.model.absolute()),
+        "style": style,
+        "device": request.device,
+        "fps": None if request.fps is None else float(request.fps),
+        "temperature": None if request.temperature is None else float(request.temperature),
+        "seed": int(request.seed),
+    }
+
+
+def _read_generate(values: dict[str, Any], folder: Path) -> Generate:
+    values = _fields(values, _GENERATE_FIELDS)
+    data = None
+    if values["data"] is not None:
+        packed = _inside(folder, values["data"])
+        data = packed.read_bytes()
+        packed.unlink()
+    style_file = _inside(folder, values["style"])
+    style = read_arrays(style_file).get("style")
+    style_file.unlink()
+    if style is None or style.dtype != np.float32:
+        raise ProtocolError("the style's file lacks a float32 array 'style'")
+    audio = AudioSource(Path(values["path"]), data, values["start_s"], values["duration_s"])
+    return Generate(
+        GenerateRequest(
+            audio=audio,
+            model=Path(values["model"]),
+            style=style.astype(np.float32, copy=False),
+            device=values["device"],
+            fps=values["fps"],
+            temperature=values["temperature"],
+            seed=values["seed"],
+        )
+    )
+
+
+def _read_done(values: dict[str, Any], folder: Path) -> Done:
+    values = _fields(values, {"file": str, "seconds": dict, "device": str, "frames": int})
+    seconds = _fields(values["seconds"], dict.fromkeys(values["seconds"], _NUMBER))
+    path = _inside(folder, values["file"])
+    motion = read_motion(path)
+    path.unlink()
+    return Done(motion, Report(seconds, values["device"], values["frames"]))

@@ -1,0 +1,174 @@
+"""The process that runs the model: requests on stdin → progress and results on stdout.  No bpy.
+
+``python -m codetalker_blender.job.worker FOLDER``; ``job/client.py`` starts it and owns FOLDER,
+through which arrays travel.  Runs one job at a time and keeps the last model between jobs.  It
+ends when its stdin does, that is, also when its parent dies.
+``perform`` is the job itself; the client calls it directly to run a job inside Blender.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from .. import street
+from ..contracts import CancelCheck, GenerateRequest
+from ..errors import Cancelled, UserError
+from . import messages
+
+#: Progress messages of one stage are at least this far apart.
+PROGRESS_INTERVAL_S = 0.1
+#: A cancelled job that has not stopped by itself by then takes the whole process with it.
+CANCEL_GRACE_S = 2.0
+
+Emit = Callable[[messages.Message], None]
+
+
+def perform(request: GenerateRequest, emit: Emit, cancelled: CancelCheck, cache: street.ModelCache) -> None:
+    """Run one request; emits any number of Progress, then exactly one of Done, Failed, Cancelled."""
+    stages = _Stages(emit)
+    try:
+        motion = street.run(request, stages.progress, cancelled, cache)
+        report = messages.Report(stages.seconds, street.device_used(request.device), motion.frame_count)
+        emit(messages.Done(motion, report))
+    except Cancelled:
+        emit(messages.Cancelled())
+    except UserError as error:
+        emit(messages.Failed(error.message, error.hint, type(error).__name__))
+    except Exception as error:  # noqa: BLE001 - a bug must reach the user's log, not end the worker
+        emit(describe_bug(error))
+
+
+def describe_bug(error: BaseException) -> messages.Failed:
+    """An unforeseen error as a message: one line for the user, the traceback for the log."""
+    return messages.Failed(
+        message=f"Internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
+        hint="The console shows the details; please report them.",
+        kind=type(error).__name__,
+        traceback="".join(traceback.format_exception(error)),
+    )
+
+
+class _Stages:
+    """Passes on progress, not too often, and adds up each stage's time."""
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self._stage = ""
+        self._sent = self._last = time.monotonic()
+        #: stage -> seconds
+        self.seconds: dict[str, float] = {}
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """A report follows its work, so the time since the last one belongs to this stage."""
+        now = time.monotonic()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now
+        if stage != self._stage or done >= total or now - self._sent >= PROGRESS_INTERVAL_S:
+            self._stage, self._sent = stage, now
+            self._emit(messages.Progress(stage, done, total))
+
+
+class _Job:
+    """One request and whether its end was asked for."""
+
+    def __init__(self, request: GenerateRequest) -> None:
+        self.request = request
+        self.cancelled = threading.Event()
+        self.over = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask the job to stop, and make sure of it."""
+        if self.cancelled.is_set() or self.over.is_set():
+            return
+        self.cancelled.set()
+        timer = threading.Timer(CANCEL_GRACE_S, self._insist)
+        timer.daemon = True
+        timer.start()
+
+    def _insist(self) -> None:
+        # Importing torch or one long step of it cannot be interrupted in any other way.
+        if not self.over.is_set():
+            os._exit(130)
+
+
+class Worker:
+    """Reads requests in a thread, so that Cancel and the parent's end are noticed in mid-job."""
+
+    def __init__(self, folder: Path, requests: BinaryIO, replies: BinaryIO) -> None:
+        self._folder, self._requests, self._replies = folder, requests, replies
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self._cache = street.ModelCache()
+
+    def serve(self) -> None:
+        """Run jobs until the process ends (see ``_read``)."""
+        self._send(messages.Ready(".".join(str(number) for number in sys.version_info[:3])))
+        threading.Thread(target=self._read, name="codetalker requests", daemon=True).start()
+        while True:
+            job = self._jobs.get()
+            perform(job.request, self._send, job.cancelled.is_set, self._cache)
+            job.over.set()
+
+    def _send(self, message: messages.Message) -> None:
+        line = messages.encode(message, self._folder)
+        try:
+            self._replies.write(line)
+            self._replies.flush()
+        except OSError:
+            self._leave()
+
+    def _read(self) -> None:
+        latest: _Job | None = None
+        try:
+            for line in self._requests:
+                match messages.decode(line, self._folder):
+                    case messages.Generate(request):
+                        latest = _Job(request)
+                        self._jobs.put(latest)
+                    case messages.Cancel():
+                        if latest is not None:
+                            latest.cancel()
+                    case other:
+                        raise messages.ProtocolError(f"{type(other).__name__} is no request")
+        except Exception:  # noqa: BLE001 - whatever it is, the parent must see this process end
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(70)
+        self._leave()
+
+    def _leave(self) -> None:
+        """The parent closed the pipe or died: nobody is left to clean up or to wait for a result."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os._exit(0)
+
+
+def _take_stdout() -> BinaryIO:
+    """The real stdout for the protocol alone; whatever prints from now on goes to stderr."""
+    sys.stdout.flush()
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    return replies
+
+
+def main(arguments: list[str]) -> int:
+    """Entry of the process.  Returns only when it was called wrongly."""
+    if len(arguments) != 1 or not Path(arguments[0]).is_dir():
+        sys.stderr.write("usage: python -m codetalker_blender.job.worker FOLDER (started by job/client.py)\n")
+        return 2
+    # Ctrl-C in a terminal reaches the whole process group, but stopping is the parent's decision.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Worker(Path(arguments[0]), sys.stdin.buffer, _take_stdout()).serve()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
