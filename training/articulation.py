@@ -31,11 +31,15 @@ REST_FROM_S = 0.15
 OPEN_VOWEL_MM = 3.6
 #: A sibilant's jaw at its centre.
 SIBILANT_JAW_MM = 1.5
+#: What lips can part there without the jaw.
+SIBILANT_OPENING_MM = 5.0
 #: Lips move up to about 300 mm/s in speech; the opening stays a little below.
 OPENING_SPEED_MM_S = 270.0
-JAW_SPEED_MM_S = 150.0
+JAW_SPEED_MM_S = 180.0
 #: Lower lip to upper teeth in f and v, wanted (2.0 mm counts as contact).
 CONTACT_MM = 1.2
+#: Weight up to which lips alone part (lowerDown, upperUp) before the jaw helps.
+_PART_LIMIT = 0.6
 #: How fast each track's dominance fades, 1/s, before and after the phone: rounding looks far ahead.
 _FADE = {
     "opening_mm": (50.0, 50.0), "jaw_mm": (32.0, 32.0), "width_mm": (15.0, 22.0), "funnel": (18.0, 25.0),
@@ -130,16 +134,17 @@ class Articulator:
         weights += np.outer(tracks["tongue"], self._direction({"tongueOut": 1.0}))
         weights += np.outer(smile, self._direction({"mouthSmile": 1.0, "cheekSquint": 0.6}, lean))
         # Too closed: part the lips, then drop the jaw.  Too open: close the lips, then raise the jaw.
-        wide = self.lips.opening(weights) > opening
-        part_step = self.lips.close_to(weights, part, opening, np.where(wide, 0.0, 0.6))
-        weights += part_step[:, None] * part
-        weights += self.lips.close_to(weights, jaw, opening, np.where(wide, 0.0, one))[:, None] * jaw
-        weights += self.lips.close_to(weights, shut, opening, np.where(wide, one, 0.0))[:, None] * shut
+        weights += np.outer(np.minimum(self.lips.parting(weights, part, opening), _PART_LIMIT), part)
+        weights += np.outer(self.lips.parting(weights, jaw, opening), jaw)
+        weights += np.outer(np.minimum(self.lips.closing(weights, shut, opening), 1.0), shut)
         row = self.head.index("jawOpen")
-        lift = self.lips.close_to(weights, -jaw, opening, np.where(wide, weights[:, row], 0.0))
-        weights -= lift[:, None] * jaw
+        lift = np.minimum(self.lips.closing(weights, -jaw, opening), weights[:, row])
+        weights -= np.outer(lift, jaw)
         tuck = np.clip(tracks["tuck"], 0.0, 1.0)[:, None]
-        return np.asarray((1.0 - tuck) * weights + tuck * self._tuck)
+        weights = (1.0 - tuck) * weights + tuck * self._tuck
+        # Mixing with the tucked lip may have shut a short vowel next to f or v.
+        weights += np.outer(self.lips.parting(weights, jaw, tracks["least_mm"]), jaw)
+        return np.asarray(weights)
 
     def _find_contact(self) -> tuple[Floats, float]:
         """The lower lip at the upper teeth: the mildest pose that touches, and its distance in mm."""
@@ -246,9 +251,10 @@ def _smooth(x: Floats) -> Floats:
 
 
 def _enforce(tracks: dict[str, Floats], phones: tuple[Phone, ...], fps: float) -> None:
-    """Put the promises into the tracks, in place."""
+    """Put the promises into the tracks, in place; adds "least_mm", the opening that must be kept per frame."""
     opening, jaw, tuck = tracks["opening_mm"], tracks["jaw_mm"], tracks["tuck"]
     frames = len(opening)
+    least = tracks["least_mm"] = np.zeros(frames)
     closed = _closure_frames(phones, fps, frames)
     for phone in phones:
         own = owned_frames(phone, fps, frames)
@@ -257,13 +263,17 @@ def _enforce(tracks: dict[str, Floats], phones: tuple[Phone, ...], fps: float) -
             if len(free):
                 peak = int(free[np.argmax(opening[free])])
                 np.maximum(opening, _tent(frames, peak, OPEN_VOWEL_MM, 0.6 * OPEN_VOWEL_MM), out=opening)
+                least[peak] = OPEN_VOWEL_MM
         elif phone.label in SIBILANTS:
             middle = _nearest_frame(phone, fps, frames)
             distance = np.abs(np.arange(frames) - middle)
             np.minimum(jaw, SIBILANT_JAW_MM + JAW_SPEED_MM_S / fps * distance, out=jaw)
+            np.minimum(opening, SIBILANT_OPENING_MM + OPENING_SPEED_MM_S / fps * distance, out=opening)
         elif phone.label in LABIODENTALS:
             middle = _nearest_frame(phone, fps, frames)
             np.maximum(tuck, _tent(frames, middle, 1.0, 0.55), out=tuck)
+    for peak in np.flatnonzero(least):
+        np.minimum(tuck, 0.3 + 0.7 * np.abs(np.arange(frames) - peak), out=tuck)
     opening[closed] = 0.0
     tuck[closed] = 0.0
     _limit_slope(opening, OPENING_SPEED_MM_S / fps)

@@ -120,19 +120,24 @@ class LipMeasures:
             out[frame] = np.sqrt(squared.min())
         return out
 
-    def close_to(self, weights: Floats, along: Floats, opening_mm: Floats, limit: Floats) -> Floats:
-        """How much of the direction ``along`` brings each frame's opening nearest to ``opening_mm``.
+    def closing(self, weights: Floats, along: Floats, opening_mm: Floats) -> Floats:
+        """How much of ``along`` closes the lips to ``opening_mm`` (T,); 0 where they are that close.
 
-        weights: (T, K); along: (K,) or (T, K) weights added per unit; opening_mm, limit: (T,)
-        Returns (T,) in [0, limit]: the smaller positive root of |gap + x·step| = rest + opening, or
-        the x of the least distance where the lips cannot come as near.
+        weights: (T, K); along: (K,) weights added per unit.  Where the lips cannot come as near, the
+        amount of the least distance.  Solves |gap + x step| = rest + opening for its first root.
         """
-        gap = self.gap_rest + weights @ self.gap_shapes  # (T, 3)
-        step = np.broadcast_to(along @ self.gap_shapes, gap.shape)
-        a = np.maximum((step**2).sum(-1), 1e-12)
-        b = (gap * step).sum(-1)
-        c = (gap**2).sum(-1) - (self.rest_mm + opening_mm) ** 2
+        a, b, c = self._quadratic(weights, along, opening_mm)
         root = np.sqrt(np.maximum(b * b - a * c, 0.0))
-        # Closing (c > 0) comes in from outside: first root.  Opening (c < 0) leaves from inside: second root.
-        solution = np.where(c >= 0.0, (-b - root) / a, (-b + root) / a)
-        return np.clip(solution, 0.0, limit)
+        return np.where(c > 0.0, np.maximum((-b - root) / a, 0.0), 0.0)
+
+    def parting(self, weights: Floats, along: Floats, opening_mm: Floats) -> Floats:
+        """How much of ``along`` opens the lips to ``opening_mm`` (T,); 0 where they are that open."""
+        a, b, c = self._quadratic(weights, along, opening_mm)
+        root = np.sqrt(np.maximum(b * b - a * c, 0.0))
+        return np.where(c < 0.0, np.maximum((-b + root) / a, 0.0), 0.0)
+
+    def _quadratic(self, weights: Floats, along: Floats, opening_mm: Floats) -> tuple[Floats, Floats, Floats]:
+        gap = self.gap_rest + weights @ self.gap_shapes  # (T, 3)
+        step = along @ self.gap_shapes  # (3,)
+        a = np.full(len(gap), max(float(step @ step), 1e-12))
+        return a, gap @ step, (gap**2).sum(-1) - (self.rest_mm + opening_mm) ** 2
