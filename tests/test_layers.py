@@ -25,7 +25,7 @@ class Layer:
 
     own: modules or folders of the package ("engine" means everything in it)
     foreign: libraries
-    lazily: the same for both, but only inside a function
+    lazily: the same for both, but only inside a function or under TYPE_CHECKING
     """
 
     own: frozenset[str] = frozenset()
@@ -49,7 +49,7 @@ LAYERS = {
     "__main__": layer(BOTTOM | {"cli", "street", "engine", "face"}, "numpy"),
     "job": layer(frozenset()),
     "job.messages": layer(BOTTOM, "numpy"),
-    "job.client": layer(BOTTOM | {"job.messages"}, "numpy", lazily="job.worker"),
+    "job.client": layer(BOTTOM | {"job.messages"}, "numpy", lazily="job.worker street"),
     "job.worker": layer(BOTTOM | {"job.messages", "street", "engine", "face"}, "numpy"),
     "blender": layer(
         BOTTOM | {"blender", "job.client", "job.messages", "face"},
@@ -74,6 +74,7 @@ def imports_in(source: str, module: tuple[str, ...], is_package: bool) -> Iterat
 
     def visit(node: ast.AST, lazy: bool) -> Iterator[Import]:
         inside = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        inside = inside or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.Import):
                 for alias in child.names:
@@ -166,6 +167,7 @@ def test_every_import_is_in_the_table() -> None:
         ),
         ("job/client.py", "from .worker import main", "imports job.worker.main"),
         ("job/client.py", "import torch", "imports torch"),
+        ("job/client.py", "from ..street import ModelCache", "imports street.ModelCache"),
         ("contracts.py", "from .engine import bundle", "imports engine.bundle"),
         ("contracts.py", "import scipy", "imports scipy"),
         ("__init__.py", "from . import blender", "imports blender"),
@@ -196,6 +198,7 @@ def test_a_wrong_arrow_is_found(tmp_path: Path, file: str, source: str, complain
         ),
         ("face/fit.py", "def f():\n    from mathutils.bvhtree import BVHTree"),
         ("job/client.py", "def host():\n    from .worker import main"),
+        ("job/client.py", "if TYPE_CHECKING:\n    from ..street import ModelCache"),
     ],
 )
 def test_a_right_arrow_is_not(tmp_path: Path, file: str, source: str) -> None:
