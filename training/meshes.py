@@ -6,31 +6,37 @@ are split as fans from their first corner.  Numpy only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codetalker_blender.contracts import FloatArray, IntArray
 from codetalker_blender.errors import UserError
 
 _PLY_NUMBERS = {
-    **{name: "i1" for name in ("char", "int8")},
-    **{name: "u1" for name in ("uchar", "uint8")},
-    **{name: "i2" for name in ("short", "int16")},
-    **{name: "u2" for name in ("ushort", "uint16")},
-    **{name: "i4" for name in ("int", "int32")},
-    **{name: "u4" for name in ("uint", "uint32")},
-    **{name: "f4" for name in ("float", "float32")},
-    **{name: "f8" for name in ("double", "float64")},
+    **dict.fromkeys(("char", "int8"), "i1"),
+    **dict.fromkeys(("uchar", "uint8"), "u1"),
+    **dict.fromkeys(("short", "int16"), "i2"),
+    **dict.fromkeys(("ushort", "uint16"), "u2"),
+    **dict.fromkeys(("int", "int32"), "i4"),
+    **dict.fromkeys(("uint", "uint32"), "u4"),
+    **dict.fromkeys(("float", "float32"), "f4"),
+    **dict.fromkeys(("double", "float64"), "f8"),
 }
 _PLY_ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 
 
 @dataclass(frozen=True)
 class Mesh:
-    """vertices: (V, 3) float32 in the file's units and axes; triangles: (F, 3) int32, (0, 3) without faces."""
+    """A mesh as its file has it.
+
+    vertices: (V, 3) float32 in the file's units and axes
+    triangles: (F, 3) int32, (0, 3) when the file has no faces
+    """
 
     vertices: FloatArray
     triangles: IntArray
@@ -48,19 +54,20 @@ def read_mesh(path: Path) -> Mesh:
         raise UserError(f"'{path}' cannot be read: {error.strerror or error}.") from error
     try:
         vertices, polygons = reader(content)
+        triangles = _fans(polygons)
     except (ValueError, LookupError, OverflowError, MemoryError) as error:
         raise UserError(f"'{path}' is no readable {path.suffix.lower()} mesh: {error}.") from error
     if not len(vertices) or not np.isfinite(vertices).all():
         raise UserError(f"'{path}' holds {len(vertices)} vertices, or positions that are no finite numbers.")
-    triangles = _fans(polygons)
     if len(triangles) and (triangles.min() < 0 or triangles.max() >= len(vertices)):
         raise UserError(
-            f"'{path}' is broken: a face points at vertex {int(triangles.max())} of {len(vertices)}."
+            f"'{path}' is broken: its faces point at vertices {int(triangles.min())} to "
+            f"{int(triangles.max())} but it has {len(vertices)}."
         )
     return Mesh(vertices.astype(np.float32), triangles.astype(np.int32))
 
 
-def _fans(polygons: list[list[int]]) -> IntArray:
+def _fans(polygons: list[list[int]]) -> NDArray[np.int64]:
     """Polygons' corners -> (F, 3) triangles, each polygon a fan from its first corner."""
     rows = [(p[0], p[k], p[k + 1]) for p in polygons for k in range(1, len(p) - 1)]
     return np.array(rows, np.int64).reshape(-1, 3)
@@ -69,7 +76,7 @@ def _fans(polygons: list[list[int]]) -> IntArray:
 # -- .obj ----------------------------------------------------------------------------------------
 
 
-def _read_obj(content: bytes) -> tuple[FloatArray, list[list[int]]]:
+def _read_obj(content: bytes) -> tuple[NDArray[np.float64], list[list[int]]]:
     vertices: list[list[float]] = []
     polygons: list[list[int]] = []
     text = content.decode("utf-8", errors="replace").replace("\\\n", " ")
@@ -112,12 +119,14 @@ class _Element:
     properties: list[_Property]
 
 
-def _read_ply(content: bytes) -> tuple[FloatArray, list[list[int]]]:
+def _read_ply(content: bytes) -> tuple[NDArray[np.float64], list[list[int]]]:
     order, elements, start = _ply_header(content)
     values = (
-        _ascii_values(content[start:], elements) if not order else _binary_values(content, start, order, elements)
+        _ascii_values(content[start:], elements)
+        if not order
+        else _binary_values(content, start, order, elements)
     )
-    vertices: FloatArray = np.zeros((0, 3))
+    vertices = np.zeros((0, 3))
     polygons: list[list[int]] = []
     for element, columns in zip(elements, values, strict=True):
         if element.name == "vertex":
@@ -161,19 +170,22 @@ def _ply_header(content: bytes) -> tuple[str, list[_Element], int]:
     return order, elements, start
 
 
-_Columns = dict[str, list[float] | list[list[float]]]
+#: property -> one value per row, or one list per row
+_Columns = dict[str, list[Any]]
+#: number(type): the next number of the data
+_NextNumber = Callable[[str], float]
 
 
 def _ascii_values(body: bytes, elements: list[_Element]) -> list[_Columns]:
     words: Iterator[str] = iter(body.decode("ascii", errors="replace").split())
 
-    def number() -> float:
+    def number(_type: str) -> float:
         word = next(words, None)
         if word is None:
             raise ValueError("it ends early")
         return float(word)
 
-    return [_rows(element, lambda _kind: number()) for element in elements]
+    return [_rows(element, number) for element in elements]
 
 
 def _binary_values(content: bytes, start: int, order: str, elements: list[_Element]) -> list[_Columns]:
@@ -184,7 +196,7 @@ def _binary_values(content: bytes, start: int, order: str, elements: list[_Eleme
         nonlocal place
         value = np.frombuffer(content, order + kind, 1, place)[0]
         place += int(kind[1])
-        return value.item()  # type: ignore[no-any-return]
+        return float(value)
 
     for element in elements:
         if any(item.count_type for item in element.properties):
@@ -198,10 +210,9 @@ def _binary_values(content: bytes, start: int, order: str, elements: list[_Eleme
     return result
 
 
-def _rows(element: _Element, number: object) -> _Columns:
-    """Read an element row by row with ``number(kind)``."""
-    assert callable(number)
-    columns: dict[str, list[object]] = {item.name: [] for item in element.properties}
+def _rows(element: _Element, number: _NextNumber) -> _Columns:
+    """Read an element row by row."""
+    columns: _Columns = {item.name: [] for item in element.properties}
     for _ in range(element.rows):
         for item in element.properties:
             if item.count_type is None:
@@ -211,4 +222,4 @@ def _rows(element: _Element, number: object) -> _Columns:
             if count < 0 or count != int(count):
                 raise ValueError(f"a list of '{item.name}' has {count:g} entries")
             columns[item.name].append([number(item.type) for _ in range(int(count))])
-    return columns  # type: ignore[return-value]
+    return columns

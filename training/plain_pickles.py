@@ -130,7 +130,8 @@ def read_plain_pickle(path: Path) -> Any:
     except _MALFORMED as error:
         reason = str(error).rstrip(".") or type(error).__name__
         raise UserError(
-            f"'{path}' is not a pickle of plain arrays and was refused without running anything in it: {reason}.",
+            f"'{path}' is not a pickle of plain arrays and was refused "
+            f"without running anything in it: {reason}.",
             "Save its arrays as .npy files, or take the file from the data set's own site.",
         ) from error
 
