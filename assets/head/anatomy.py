@@ -25,9 +25,6 @@ MOUTH_HALF_WIDTH = 0.0250
 #: The jaw turns about the X axis through this point (y, z), just before the ears.
 HINGE_Y, HINGE_Z = 0.002, 0.134
 
-#: Where the mouth's seam lies in depth at the middle; filled from the field by seam_point().
-HEAD_HEIGHT = 0.28
-
 
 @dataclass(frozen=True)
 class Ellipsoid:
@@ -85,11 +82,10 @@ SOLIDS: tuple[Primitive, ...] = (
 )
 
 #: The sockets are carved, then the lids' bulge is put back around the eyeballs.
-NOSTRIL = Ellipsoid((0.0058, -0.0975, 0.1215), (0.0034, 0.0052, 0.0050), 0.003)
 SOCKET = Ellipsoid((0.0330, -0.0850, 0.1640), (0.0190, 0.0130, 0.0150), 0.012)
 LID_BULGE = Ellipsoid(
     (float(EYE_CENTRE[0]), float(EYE_CENTRE[1]), float(EYE_CENTRE[2])),
-    (EYE_RADIUS + 0.0022, EYE_RADIUS + 0.0022, EYE_RADIUS + 0.0022),
+    (EYE_RADIUS + 0.0025, EYE_RADIUS + 0.0025, EYE_RADIUS + 0.0025),
     0.006,
 )
 
@@ -104,13 +100,11 @@ def smooth_minimum(first: Array, second: Array, blend: float) -> Array:
 
 def skin_distance(points: Array) -> Array:
     """(n,) signed distance in metres of (n, 3) points to the skin, negative inside."""
-    folded = points * np.array([1.0, 1.0, 1.0])
-    folded[:, 0] = np.abs(points[:, 0])
+    folded = np.column_stack([np.abs(points[:, 0]), points[:, 1:]])
     distance = SOLIDS[0].distance(folded)
     for solid in SOLIDS[1:]:
         distance = smooth_minimum(distance, solid.distance(folded), solid.blend)
-    for hollow in (SOCKET, NOSTRIL):
-        distance = -smooth_minimum(-distance, hollow.distance(folded), hollow.blend)
+    distance = -smooth_minimum(-distance, SOCKET.distance(folded), SOCKET.blend)
     return smooth_minimum(distance, LID_BULGE.distance(folded), LID_BULGE.blend)
 
 
@@ -158,6 +152,12 @@ def front_of_skin(x: Array, z: Array) -> Array:
     origins = np.stack([x, np.full_like(x, 0.0), z], axis=1)
     directions = np.tile([0.0, -1.0, 0.0], (len(x), 1))
     return np.asarray(cast_to_skin(origins, directions)[:, 1])
+
+
+def side_of_skin(y: Array, z: Array) -> Array:
+    """(n,) x of the skin seen from the left at (y, z)."""
+    origins = np.stack([np.zeros_like(y), y, z], axis=1)
+    return np.asarray(cast_to_skin(origins, np.tile([1.0, 0.0, 0.0], (len(y), 1)))[:, 0])
 
 
 def smoothstep(low: float, high: float, value: Array) -> Array:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 import features as f
 import parts
-from anatomy import EYE_CENTRE, Array, project_to_skin, smoothstep
+from anatomy import EYE_CENTRE, SEAM_Z, Array, project_to_skin, smoothstep
 from topology import HalfMesh, relax
 
 Index = NDArray[np.int64]
 
 SKIN, EYE, UPPER_TEETH, LOWER_TEETH, TONGUE, BROW = range(6)
 
+#: Rounds of smoothing over the skin's field, enough to even out the cells round the rings.
 RELAXATIONS = 24
 
 
@@ -29,7 +33,6 @@ class Head:
     mouth_ring, mouth_place: (V,) ring number of the mouth (-1: none) and place on it,
         0 upper middle ... 11 corner ... 22 lower middle
     eye_ring, eye_place: (V,) the same for the lids, 0 inner corner ... 16 outer corner
-    mouth, eye, ear: loops of the half x >= 0, ring by ring
     """
 
     points: Array
@@ -44,9 +47,8 @@ class Head:
     @property
     def triangles(self) -> NDArray[np.int32]:
         """(2 Q, 3): every quad split along 0-2, the way Blender splits it."""
-        return np.concatenate([self.quads[:, [0, 1, 2]], self.quads[:, [0, 2, 3]]], axis=1).reshape(
-            -1, 3
-        ).astype(np.int32)
+        pairs = self.quads[:, [0, 1, 2, 0, 2, 3]]
+        return pairs.reshape(-1, 3).astype(np.int32)
 
 
 def _add_ringed_hole(
@@ -98,9 +100,7 @@ def build() -> Head:
     ear_rim = [nodes[n] for n in f.EAR_HOLE.rim()]
     ear_rings = f.ear_rings(float(np.mean([mesh.points[i][0] for i in ear_rim])))
     ear = _add_ringed_hole(mesh, ear_rim, dict(enumerate(ear_rings)), 0)
-    ear_start = ear[0][0]
     mesh.add_cap(ear[-1], f.EAR_HOLE.width, f.EAR_HOLE.height)
-    ear_end = len(mesh.points)
     top_row, last_column = grid.shape[0] - 1, grid.shape[1] - 1
     crown = [nodes[top_row, c] for c in range(last_column, -1, -1)]
     mesh.add_cap(crown, *f.CROWN_CAP, free=True)
@@ -115,28 +115,32 @@ def build() -> Head:
     blend = np.zeros(len(points))
     blend[ear[0]] = 0.5
     blend[mouth[f.SKIN_2]] = 0.5
-    blend[mouth[f.BORDER]] = 0.0
+    # Nor do facets remain where the rows bend sharply round the nose's wings.
+    nose = free & (points[:, 1] < -0.082) & (points[:, 2] > 0.116) & (points[:, 2] < 0.142)
+    blend[nose] = 0.4
     blend = np.maximum(blend, blend[mirror])
     points = relax(points, quads, blend, np.zeros(len(points), bool), mirror, 3, project_to_skin)
     mesh.points = list(points[:skin_count])
 
     marks = [skin_count]
     seam_front = float(f.mouth_rings()[f.SEAM_FRONT][0, 1])
+    # More than 3 mm behind the lips' back edge: labiodentals must be the only contact.
     tooth_front = seam_front + 0.0072
-    steps = (
-        lambda: parts.add_eyeball(mesh),
-        lambda: parts.add_teeth(mesh, tooth_front, True),
-        lambda: parts.add_teeth(mesh, tooth_front + 0.0020, False),
-        lambda: parts.add_tongue(mesh, tooth_front + 0.0060),
-        lambda: parts.add_brow(mesh),
+    # In the order of the part numbers EYE ... BROW.
+    steps: tuple[Callable[[HalfMesh], None], ...] = (
+        parts.add_eyeball,
+        partial(parts.add_teeth, front_y=tooth_front, upper=True),
+        partial(parts.add_teeth, front_y=tooth_front + 0.0020, upper=False),
+        partial(parts.add_tongue, tip_y=tooth_front + 0.0060),
+        parts.add_brow,
     )
     for step in steps:
         first_quad = len(mesh.quads)
-        step()
+        step(mesh)
         _outward(mesh, first_quad)
         marks.append(len(mesh.points))
     part = np.zeros(len(mesh.points), np.int64)
-    for number, (start, end) in enumerate(zip(marks, marks[1:], strict=False)):
+    for number, (start, end) in enumerate(pairwise(marks)):
         part[start:end] = number + 1
 
     count = len(mesh.points)
@@ -147,7 +151,6 @@ def build() -> Head:
             labels[f"{name}_place"][loop] = np.arange(len(loop))
     cap = np.arange(mouth[-1][-1] + 1, eye[0][0])
     labels["mouth_ring"][cap] = f.BAG_3
-    assert ear_start < ear_end
 
     points, quads, mirror = mesh.mirrored()
     half = np.minimum(np.arange(len(points)), mirror)
@@ -170,7 +173,7 @@ def regions(head: Head) -> dict[str, Index]:
     lids = (head.eye_ring >= f.CREASE) & (head.eye_ring <= f.RIM_INNER)
     front = p[:, 1] < -0.030
     upper = (skin & front & (head.eye_ring < 0) & (p[:, 2] > 0.178)) | (head.part == BROW)
-    jaw = skin & (head.mouth_ring < 0) & (p[:, 2] < f.SEAM_Z) & (p[:, 2] > 0.040) & (p[:, 1] < -0.030)
+    jaw = skin & (head.mouth_ring < 0) & (p[:, 2] < SEAM_Z) & (p[:, 2] > 0.040) & (p[:, 1] < -0.030)
     chosen = {
         "lips": lips,
         "upper_face": upper,
@@ -211,7 +214,8 @@ def material_numbers(head: Head) -> Index:
     number[rim] = MATERIALS.index("Lips")
     number[rim & (place <= f.EYE_HOLE.width + f.EYE_HOLE.height)] = MATERIALS.index("Brow")
     folded = np.abs(middle[:, 0]) - EYE_CENTRE[0]
-    off_axis = np.degrees(np.arctan2(np.hypot(folded, middle[:, 2] - EYE_CENTRE[2]), EYE_CENTRE[1] - middle[:, 1]))
+    across = np.hypot(folded, middle[:, 2] - EYE_CENTRE[2])
+    off_axis = np.degrees(np.arctan2(across, EYE_CENTRE[1] - middle[:, 1]))
     eye = part == EYE
     number[eye] = MATERIALS.index("Eye White")
     number[eye & (off_axis < parts.IRIS_END)] = MATERIALS.index("Iris")

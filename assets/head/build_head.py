@@ -14,9 +14,10 @@ import numpy as np
 
 import assembly
 import shapes
+from anatomy import Array
 
 
-def write_arrays(head: assembly.Head, deltas: dict[str, shapes.Array], folder: Path) -> None:
+def write_arrays(head: assembly.Head, deltas: dict[str, Array], folder: Path) -> None:
     """face.npz (template, triangles, landmarks, regions) and shapes.npz (names, deltas)."""
     folder.mkdir(parents=True, exist_ok=True)
     mid_lips, lip_corners = assembly.landmarks(head)

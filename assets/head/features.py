@@ -16,6 +16,8 @@ from anatomy import (
     Array,
     cast_to_skin,
     front_of_skin,
+    side_of_skin,
+    smooth_minimum,
 )
 from topology import Hole
 
@@ -33,13 +35,14 @@ SEAM_GAP = 0.00005
 ORBIT, CREASE, RIM_OUTER, RIM_INNER, LINING = range(5)
 #: Lid edge on the eyeball, degrees: half-width, upper and lower height, and where they meet.
 LID_HALF_WIDTH, LID_UPPER, LID_LOWER, LID_MEET = 58.0, 24.5, -22.5, -11.0
-#: Clearance of the lid's inner edge; the chord of a linear blink dips 0.5 mm on its way.
-LID_CLEARANCE = 0.0010
+#: Clearance of the lid's inner edge; the chord of a linear blink dips 0.7 mm on its way.
+LID_CLEARANCE = 0.0015
 
 # Rows from the neck's base to the crown: front height (mm) and tilt (degrees), back height and tilt.
 _ROWS = (
     [(0, 0, 0, 0), (12, 0, 12, 0), (24, 0, 24, 0), (36, 0, 36, 0)]
-    + [(100, -54, 48, 0), (100, -45, 58, 0), (99, -38, 67, 0), (97, -31, 75, 0), (93, -22, 82, 0), (84, -8, 88, 0)]
+    + [(100, -54, 48, 0), (100, -45, 58, 0), (99, -38, 67, 0)]
+    + [(97, -31, 75, 0), (93, -22, 82, 0), (84, -8, 88, 0)]
     + [(77 + 41 * i / 6, 0, 94 + 28 * i / 6, 0) for i in range(7)]
     + [(118 + 26 * i / 6, 0, 122 + 22 * i / 6, 0) for i in range(1, 7)]
     + [(144 + 40 * i / 6, 0, 144 + 26 * i / 6, 0) for i in range(1, 7)]
@@ -89,6 +92,7 @@ def mouth_rings() -> dict[int, Array]:
     x = MOUTH_HALF_WIDTH * (0.6 * along + 0.4 * np.sin(along * np.pi / 2))
     taper, upper = seam_taper(x), side > 0
     bow = 1 - 0.16 * np.exp(-((x / 0.0026) ** 2)) + 0.05 * np.exp(-(((x - 0.0052) / 0.003) ** 2))
+    fuller = 1 - 0.12 * np.exp(-((x / 0.0065) ** 2))
     corner = (x / MOUTH_HALF_WIDTH) ** 5
 
     def ring(height: Array, bulge: Array, spread: float) -> Array:
@@ -101,7 +105,7 @@ def mouth_rings() -> dict[int, Array]:
     seam = front_of_skin(x, seam_height(x))
     lower = np.where(upper, 0.0, 1.0)
     rings = {
-        BORDER: ring(np.where(upper, 0.0078 * bow, 0.0094), 0.0002 * soft, 0.0026),
+        BORDER: ring(np.where(upper, 0.0078 * bow, 0.0094 * fuller), 0.0002 * soft, 0.0026),
         FULL: ring(np.where(upper, 0.0048, 0.0060), (0.0022 + 0.0010 * lower) * soft, 0.0016),
         WET: ring(np.where(upper, 0.0018, 0.0024), (0.0024 + 0.0006 * lower) * soft, 0.0007),
     }
@@ -121,6 +125,12 @@ def lid_edge(across: Array, upper: bool) -> Array:
     height = LID_UPPER if upper else LID_LOWER
     skew = np.clip(across + (0.10 if upper else -0.14) * (1 - across**2), -1, 1)
     return np.asarray(height * (1 - np.abs(skew) ** 2.3) ** 0.8 + 2.5 * across)
+
+
+def open_lid_edge() -> Array:
+    """(32,) elevation of the open lids' edge at every place of the eye's rings."""
+    across, side = lid_positions()
+    return np.asarray(np.where(side >= 0, lid_edge(across, True), lid_edge(across, False)), np.float64)
 
 
 def lid_meeting(across: Array) -> Array:
@@ -148,13 +158,13 @@ def lid_positions() -> tuple[Array, Array]:
 def eye_rings() -> dict[int, Array]:
     """Ring index -> (32, 3) of the left eye, clockwise seen from the front, from the inner corner."""
     across, side = lid_positions()
-    edge = np.where(side >= 0, lid_edge(across, True), lid_edge(across, False))
+    edge = open_lid_edge()
     azimuth = LID_HALF_WIDTH * across
     open_by = 1 - across**2
     radius = np.full(len(across), EYE_RADIUS)
     return {
-        CREASE: on_eyeball(azimuth * 1.16, edge + side * (5 + 8 * open_by), radius + 0.0022),
-        RIM_OUTER: on_eyeball(azimuth * 1.05, edge + side * (1 + 2.5 * open_by), radius + 0.0024),
+        CREASE: on_eyeball(azimuth * 1.16, edge + side * (5 + 8 * open_by), radius + 0.0025),
+        RIM_OUTER: on_eyeball(azimuth * 1.05, edge + side * (1 + 2.5 * open_by), radius + 0.0028),
         RIM_INNER: on_eyeball(azimuth, edge, radius + LID_CLEARANCE),
         LINING: on_eyeball(azimuth * 1.2, edge + side * (8 + 14 * open_by), radius + LID_CLEARANCE),
     }
@@ -171,15 +181,17 @@ def ear_rings(root_x: float) -> list[Array]:
     # half-depth, half-height, shift back, shift up, lift at the front edge and at the rear (mm)
     for depth, height, shift, rise, front_lift, rear_lift in (
         (9.0, 23.0, 0.5, 1.5, -2.0, -1.0),
-        (9.6, 25.0, 1.8, 1.5, -1.0, 4.5),
-        (13.5, 28.0, 5.0, 2.0, 1.5, 12.0),
-        (14.2, 29.0, 5.0, 2.0, 3.0, 14.5),
-        (12.0, 26.0, 4.2, 2.0, 3.4, 14.0),
-        (9.6, 21.0, 3.0, 1.5, 0.8, 9.0),
-        (5.5, 11.5, 0.5, -1.5, -1.5, 0.5),
+        (9.6, 25.0, 1.8, 1.5, -1.0, 3.5),
+        (13.5, 28.0, 5.0, 2.0, 1.0, 9.0),
+        (14.2, 29.0, 5.0, 2.0, 2.4, 11.2),
+        (12.0, 26.0, 4.2, 2.0, 2.8, 10.8),
+        (9.6, 21.0, 3.0, 1.5, 0.4, 6.0),
+        (5.5, 11.5, 0.5, -1.5, -2.0, -1.0),
     ):
         y = 0.010 + 1e-3 * (shift + depth * back * egg) + 0.16 * 1e-3 * height * up
         z = 0.149 + 1e-3 * (rise + height * up)
-        x = root_x + 1e-3 * (front_lift + (rear_lift - front_lift) * rear)
+        # The skull is wider above the ear: lift from whichever stands further out.
+        beside = -smooth_minimum(-side_of_skin(y, z), np.full_like(y, -root_x), 0.004)
+        x = beside + 1e-3 * (front_lift + (rear_lift - front_lift) * rear)
         rings.append(np.stack([x, y, z], axis=1))
     return rings

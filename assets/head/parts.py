@@ -5,6 +5,8 @@ All for the half x >= 0; what touches x = 0 lies on the midline and is shared wi
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from anatomy import EYE_CENTRE, EYE_RADIUS, SEAM_Z, Array, project_to_skin, skin_gradient
@@ -44,11 +46,11 @@ def _add_tube(mesh: HalfMesh, sections: list[Array], *, from_middle: bool) -> li
 
     The sections' points turn so that the first section's outside looks back along the tube.
     """
-    loops = []
+    loops: list[list[int]] = []
     for number, section in enumerate(sections):
         loops.append([mesh.add(point, middle=from_middle and number == 0) for point in section])
     size = len(sections[0])
-    for first, second in zip(loops, loops[1:], strict=False):
+    for first, second in pairwise(loops):
         for i in range(size):
             j = (i + 1) % size
             mesh.quads.append((first[i], first[j], second[j], second[i]))
@@ -75,11 +77,10 @@ def add_teeth(mesh: HalfMesh, front_y: float, upper: bool) -> None:
         normal /= np.linalg.norm(normal)
         bulge = -0.0006 if gap and number else 0.0
         short = 0.0006 if gap and number else (0.0003 if number in (3, 5) else 0.0)
-        profile = ((bulge, 0.0090), (bulge, 0.0020), (bulge - 0.0006, short))
+        profile = ((bulge, 0.0090), (bulge, 0.0015), (bulge - 0.0006, short))
         back = ((-0.0018, short), (-0.0032, 0.0030), (-0.0034, 0.0090))
         points = [
-            centre + out * normal + np.array([0.0, 0.0, edge_z + side * rise])
-            for out, rise in profile + back
+            centre + out * normal + np.array([0.0, 0.0, edge_z + side * rise]) for out, rise in profile + back
         ]
         sections.append(np.array(points if upper else points[::-1]))
     _add_tube(mesh, sections, from_middle=True)
@@ -97,7 +98,7 @@ def add_tongue(mesh: HalfMesh, tip_y: float) -> None:
         z = SEAM_Z - 0.0085 + 0.0050 * np.sin(along * np.pi * 0.9) + thick * np.cos(turn) + groove
         y = np.full_like(turn, tip_y + length * along)
         sections.append(np.stack([wide * np.sin(turn), y, z], axis=1))
-    loops = []
+    loops: list[list[int]] = []
     for section in sections[::-1]:
         if not loops:
             loops.append([mesh.add(p, middle=i in (0, 8)) for i, p in enumerate(section)])
@@ -122,4 +123,3 @@ def add_brow(mesh: HalfMesh) -> None:
             ring.append(point[0] + out * normal / np.linalg.norm(normal))
         sections.append(np.array(ring))
     _add_tube(mesh, sections, from_middle=False)
-

@@ -9,13 +9,15 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
+from anatomy import Array
 from assembly import MATERIALS, Head, material_numbers
-from shapes import Array
+
+Triple = tuple[float, float, float]
 
 OBJECT_NAME = "CodeTalker Head"
 
 #: Base colour (linear), roughness and a little light of its own (the mouth lies in the lips' shadow).
-_LOOKS: dict[str, tuple[tuple[float, float, float], float, float]] = {
+_LOOKS: dict[str, tuple[Triple, float, float]] = {
     "Skin": ((0.60, 0.36, 0.27), 0.50, 0.0),
     "Lips": ((0.50, 0.19, 0.165), 0.38, 0.0),
     "Mouth": ((0.22, 0.045, 0.045), 0.60, 0.0),
@@ -62,15 +64,15 @@ def _head_object(head: Head, deltas: dict[str, Array]) -> bpy.types.Object:
     return head_object
 
 
-def _aim(item: bpy.types.Object, position: tuple[float, float, float], target: tuple[float, float, float]) -> None:
+def _aim(item: bpy.types.Object, position: Triple, target: Triple) -> None:
     item.location = position
     item.rotation_euler = (Vector(target) - Vector(position)).to_track_quat("-Z", "Y").to_euler()
 
 
-def _light(name: str, position: tuple[float, float, float], size: float, watts: float, tint: float) -> None:
+def _light(name: str, position: Triple, size: float, watts: float, colour: Triple) -> None:
     light = bpy.data.lights.new(name, "AREA")
     light.size, light.energy = size, watts
-    light.color = (1.0, 1.0 - 0.5 * max(tint, 0.0), 1.0 - max(tint, 0.0)) if tint > 0 else (1.0 + tint, 1.0, 1.0)
+    light.color = colour
     item = bpy.data.objects.new(name, light)
     bpy.context.scene.collection.objects.link(item)
     _aim(item, position, (0.0, -0.02, 0.14))
@@ -87,15 +89,15 @@ def write_scene(head: Head, deltas: dict[str, Array], path: Path) -> None:
     camera.lens, camera.clip_start = 85.0, 0.01
     camera_object = bpy.data.objects.new("Camera", camera)
     scene.collection.objects.link(camera_object)
-    turn, distance = math.radians(18.0), 0.80
+    turn, distance = math.radians(18.0), 0.74
     target = (0.002, 0.0, 0.140)
     position = (distance * math.sin(turn), -distance * math.cos(turn), 0.150)
     _aim(camera_object, position, target)
     scene.camera = camera_object
 
-    _light("Key", (0.45, -0.75, 0.50), 0.35, 9.0, 0.06)
-    _light("Fill", (-0.60, -0.70, 0.12), 0.60, 4.0, -0.05)
-    _light("Rim", (-0.35, 0.60, 0.45), 0.30, 6.0, 0.0)
+    _light("Key", (0.45, -0.75, 0.50), 0.35, 9.0, (1.0, 0.97, 0.94))
+    _light("Fill", (-0.60, -0.70, 0.12), 0.60, 4.0, (0.95, 1.0, 1.0))
+    _light("Rim", (-0.35, 0.60, 0.45), 0.30, 2.5, (1.0, 1.0, 1.0))
     world = bpy.data.worlds.new("Grey")
     world.use_nodes = True
     background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 import features as f
-from anatomy import EYE_CENTRE, EYE_RADIUS, HINGE_Y, HINGE_Z, MOUTH_HALF_WIDTH, SEAM_Z, Array, smoothstep
-from assembly import BROW, EYE, LOWER_TEETH, SKIN, TONGUE, UPPER_TEETH, Head, fade
+from anatomy import EYE_CENTRE, HINGE_Y, HINGE_Z, MOUTH_HALF_WIDTH, SEAM_Z, Array, smoothstep
+from assembly import BROW, EYE, LOWER_TEETH, SKIN, TONGUE, Head, fade
 
 #: Opening of the mid lips at jawOpen 1, metres.
 JAW_OPENING = 0.027
@@ -82,13 +83,12 @@ def _jaw_weight(face: Face, parted: bool) -> Array:
     line = SEAM_Z + (face.y + 0.0850) * (HINGE_Z - SEAM_Z) / (HINGE_Y + 0.0850)
     line = np.where(face.y < -0.085, SEAM_Z, line)
     height = face.z - line
-    height = np.where(np.abs(face.x) < MOUTH_HALF_WIDTH, height, height)
     ring = face.head.mouth_ring
     seam = (ring >= f.WET) & (ring <= f.SEAM_BACK)
-    height = np.where(face.opening > 0, np.where(seam | (ring > f.SEAM_BACK), face.height, height), height)
+    inside = (face.opening > 0) & (seam | (ring > f.SEAM_BACK))
+    height = np.where(inside, face.height, height)
     if parted:
-        side = np.where(face.side == 0, 0.0, face.side)
-        height = side * (np.abs(height) + reach * face.opening**0.85)
+        height = face.side * (np.abs(height) + reach * face.opening**0.85)
     share = np.clip(height / reach, -1, 1)
     weight = 0.5 - 0.5 * share * (1.5 - 0.5 * share**2)
     throat = smoothstep(0.030, 0.088, -face.y + 0.5 * face.z) * smoothstep(0.024, -0.010, face.y)
@@ -103,10 +103,10 @@ def _jaw_weight(face: Face, parted: bool) -> Array:
     weight[face.head.part == LOWER_TEETH] = 1.0
     tongue = face.head.part == TONGUE
     weight[tongue] = 0.95 - 0.45 * smoothstep(-0.062, -0.035, face.y[tongue])
-    return weight
+    return np.asarray(weight)
 
 
-def _smoothed(face: Face, weight: Array, pinned: Array, iterations: int = 6) -> Array:
+def _smoothed(face: Face, weight: Array, pinned: NDArray[np.bool_], iterations: int = 6) -> Array:
     """Laplacian smoothing over the skin that leaves the ``pinned`` vertices alone."""
     quads = face.head.quads
     edges = np.concatenate([quads[:, [i, (i + 1) % 4]] for i in range(4)])
@@ -115,7 +115,7 @@ def _smoothed(face: Face, weight: Array, pinned: Array, iterations: int = 6) -> 
         total = np.bincount(edges[:, 0], weight[edges[:, 1]], len(weight))
         total += np.bincount(edges[:, 1], weight[edges[:, 0]], len(weight))
         weight = np.where(pinned, weight, 0.5 * weight + 0.5 * total / np.maximum(degree, 1))
-    return weight
+    return np.asarray(weight)
 
 
 def _turned(points: Array, angle: float, centre: Array, axis: int) -> Array:
@@ -131,14 +131,15 @@ def _turned(points: Array, angle: float, centre: Array, axis: int) -> Array:
 def _jaw(face: Face) -> dict[str, Array]:
     hinge = np.array([0.0, HINGE_Y, HINGE_Z])
     parted, together = _jaw_weight(face, True), _jaw_weight(face, False)
-    arm = float(np.hypot(f.MOUTH_HALF_WIDTH * 0 + 0.0975 + HINGE_Y, HINGE_Z - SEAM_Z))
+    arm = float(np.hypot(0.0975 + HINGE_Y, HINGE_Z - SEAM_Z))
     turn = _turned(face.points, 2 * np.arcsin(JAW_OPENING / 2 / arm), hinge, 0)
     jaw_open = parted[:, None] * turn
     closed = together[:, None] * turn
     slide = together[:, None]
     return {
         "jawOpen": jaw_open,
-        "mouthClose": closed - jaw_open,
+        # The jaw swings back as it opens; closed lips stay before the teeth.
+        "mouthClose": closed - jaw_open + face.lips(14, 14)[:, None] * offset(y=-4.0),
         "jawForward": slide * offset(y=-6.0),
         "jawLeft": slide * offset(x=7.0, y=1.0, z=-0.5),
     }
@@ -155,15 +156,14 @@ def _mouth_whole(face: Face) -> dict[str, Array]:
     chin = face.near((0, -88, 70), (22, 22, 13))
     corner_in = face.near((25, -80, 98), (16, 22, 16)) + face.near((-25, -80, 98), (16, 22, 16))
     return {
-        "mouthPucker": lips[:, None] * offset(x=-0.40 * pull, y=-8.0 * bulge) + offset(
-            z=0.12 * np.clip(face.height * 1e3, -9, 9) * lips
-        ),
+        "mouthPucker": lips[:, None] * offset(x=-0.40 * pull, y=-8.0 * bulge)
+        + offset(z=0.12 * np.clip(face.height * 1e3, -9, 9) * lips),
         "mouthFunnel": lips[:, None] * offset(x=-0.26 * pull, y=-6.5 * bulge)
         + open_by[:, None] * offset(z=np.where(face.side > 0, 4.5, 6.0))
         + (open_by * rolled)[:, None] * offset(y=-1.0 * face.side),
         "mouthLeft": wide[:, None] * offset(x=8.0, y=1.2 * np.abs(across) - 0.5 + 1.2 * across),
-        "mouthRollLower": (rolled * (1 - upper))[:, None] * offset(y=3.7 * face.opening, z=1.6 * face.opening),
-        "mouthRollUpper": (rolled * upper)[:, None] * offset(y=3.2 * face.opening, z=-0.4 * face.opening),
+        "mouthRollLower": (rolled * (1 - upper))[:, None] * face.opening[:, None] * offset(y=3.1, z=1.6),
+        "mouthRollUpper": (rolled * upper)[:, None] * face.opening[:, None] * offset(y=3.2, z=-0.4),
         "mouthShrugLower": chin[:, None] * offset(y=-1.0, z=4.0)
         + (face.lips(10, 16) * smoothstep(0.016, -0.012, face.height))[:, None] * offset(y=-1.6, z=5.0),
         "mouthShrugUpper": (face.lips(10, 16) * smoothstep(-0.016, 0.010, face.height))[:, None]
@@ -205,16 +205,15 @@ def _mouth_left(face: Face) -> dict[str, Array]:
 def _brows(face: Face) -> dict[str, Array]:
     inner, outer = face.near((14, -88, 186), (13, 24, 13)), face.near((44, -74, 190), (16, 24, 14))
     whole = face.near((28, -84, 187), (22, 26, 13))
-    slide = np.where(face.brow > 0, 1.0, 1.0)[:, None]
     return {
-        "browDown": slide * (whole[:, None] * offset(x=-1.5, y=-1.0, z=-5.0) + inner[:, None] * offset(x=-1.2, z=-1.6)),
+        "browDown": whole[:, None] * offset(x=-1.5, y=-1.0, z=-5.0) + inner[:, None] * offset(x=-1.2, z=-1.6),
         "browInnerUp": inner[:, None] * offset(x=0.6, z=7.5),
         "browOuterUp": outer[:, None] * offset(y=0.8, z=7.0),
     }
 
 
-def _blink(face: Face, to_edge: Array, share: float) -> Array:
-    """Offsets of the left eye's lids: ``share`` of the way to elevation ``to_edge`` (degrees).
+def _lids_to(face: Face, to_edge: Array) -> Array:
+    """Offsets that bring the edges of the left eye's lids to elevation ``to_edge`` (32,), degrees.
 
     The lid edge lands exactly there; what lies behind follows less, on the eyeball's sphere.
     """
@@ -223,19 +222,16 @@ def _blink(face: Face, to_edge: Array, share: float) -> Array:
     radius = np.maximum(np.linalg.norm(local, axis=1), 1e-9)
     elevation = np.degrees(np.arcsin(np.clip(local[:, 2] / radius, -1, 1)))
     azimuth = np.degrees(np.arctan2(local[:, 0], -local[:, 1]))
-    count = f.EYE_HOLE.width + f.EYE_HOLE.height
-    across, side = f.lid_positions()
-    edge = np.where(side >= 0, f.lid_edge(across, True), f.lid_edge(across, False))
+    edge = f.open_lid_edge()
     turn = np.zeros(len(local))
     here = np.flatnonzero((head.eye_ring >= f.CREASE) & (face.x > 0))
     place = head.eye_place[here]
     follow = np.array([0.0, 0.30, 0.93, 1.0, 0.72])[head.eye_ring[here]]
     turn[here] = follow * (to_edge - edge)[place]
-    assert count * 2 == len(across)
     moved = f.on_eyeball(azimuth, elevation + turn, radius)
     delta = np.zeros_like(local)
-    delta[here] = share * (moved - face.points)[here]
-    return delta
+    delta[here] = (moved - face.points)[here]
+    return np.asarray(delta)
 
 
 def _eyes(face: Face) -> dict[str, Array]:
@@ -244,20 +240,20 @@ def _eyes(face: Face) -> dict[str, Array]:
     across, side = f.lid_positions()
     gap = 0.35 * side * (1 - across**2)
     meet = f.lid_meeting(across) + gap
-    edge = np.where(side >= 0, f.lid_edge(across, True), f.lid_edge(across, False))
+    edge = f.open_lid_edge()
     skin_up = face.near((33, -82, 175), (14, 14, 7)) * (face.head.eye_ring <= f.ORBIT)
     skin_low = face.near((33, -82, 150), (15, 16, 8)) * (face.head.eye_ring <= f.ORBIT)
     bend = 1 - np.abs(across) ** 2
     return {
-        "eyeBlink": _blink(face, meet, 1.0) + skin_up[:, None] * offset(z=-1.2),
-        "eyeSquint": _blink(face, edge + np.where(side > 0, -5.0, 9.0) * bend * (side != 0), 1.0)
+        "eyeBlink": _lids_to(face, meet) + skin_up[:, None] * offset(z=-1.2),
+        "eyeSquint": _lids_to(face, edge + np.where(side > 0, -5.0, 9.0) * bend * (side != 0))
         + skin_low[:, None] * offset(y=-1.2, z=2.4),
-        "eyeWide": _blink(face, edge + np.where(side > 0, 8.0, -2.0) * bend * (side != 0), 1.0)
+        "eyeWide": _lids_to(face, edge + np.where(side > 0, 8.0, -2.0) * bend * (side != 0))
         + skin_up[:, None] * offset(z=1.2),
         "eyeLookUp": eye * _turned(face.points, -angle, EYE_CENTRE, 0)
-        + _blink(face, edge + np.where(side > 0, 6.0, 2.5) * bend * (side != 0), 1.0),
+        + _lids_to(face, edge + np.where(side > 0, 6.0, 2.5) * bend * (side != 0)),
         "eyeLookDown": eye * _turned(face.points, angle, EYE_CENTRE, 0)
-        + _blink(face, edge + np.where(side > 0, -12.0, -3.0) * bend * (side != 0), 1.0),
+        + _lids_to(face, edge + np.where(side > 0, -12.0, -3.0) * bend * (side != 0)),
         "eyeLookIn": eye * _turned(face.points, -angle, EYE_CENTRE, 2),
         "eyeLookOut": eye * _turned(face.points, angle, EYE_CENTRE, 2),
     }
@@ -290,5 +286,4 @@ def all_shapes(head: Head) -> dict[str, Array]:
                 shapes[f"{name}Right"] = face.mirrored(delta)
     tiny = 2e-7
     cleaned = {name: np.where(np.abs(delta) < tiny, 0.0, delta) for name, delta in shapes.items()}
-    assert UPPER_TEETH != EYE and EYE_RADIUS > 0
     return dict(sorted(cleaned.items()))

@@ -6,6 +6,7 @@ back midline.  ``HalfMesh.mirrored`` makes the whole.  Knows indices and positio
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -164,7 +165,7 @@ def relax(
     project: NDArray[np.bool_],
     mirror: NDArray[np.int64],
     iterations: int,
-    to_surface: object,
+    to_surface: Callable[[Array], Array],
 ) -> Array:
     """Uniform Laplacian smoothing, projected back onto the surface after every step.
 
@@ -181,6 +182,6 @@ def relax(
         np.add.at(total, edges[:, 0], points[edges[:, 1]])
         np.add.at(total, edges[:, 1], points[edges[:, 0]])
         points = points + weight[:, None] * (total / degree[:, None] - points)
-        points[project] = to_surface(points[project])  # type: ignore[operator]
+        points[project] = to_surface(points[project])
         points = 0.5 * (points + points[mirror] * flip)
     return points
