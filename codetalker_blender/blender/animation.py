@@ -1,6 +1,6 @@
 """Replace this extension's animation on one mesh: all of it or nothing.
 
-    offsets + rest shape ─► FrameKeys ─► keys.py (shapes) + curves.py (times)
+offsets + rest shape ─► FrameKeys ─► keys.py (shapes) + curves.py (times)
 """
 
 from __future__ import annotations

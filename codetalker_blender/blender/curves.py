@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import TargetError
 from . import compat
-from .keys import MARK, PREFIX, own_names
+from .keys import KEY_SPACING, MARK, PREFIX, own_names
 
 
 def animate(key: bpy.types.Key, names: list[str], start_frame: int, *, absolute: bool) -> bpy.types.Action:
@@ -27,16 +27,12 @@ def animate(key: bpy.types.Key, names: list[str], start_frame: int, *, absolute:
     action[MARK] = 1
     fcurves = compat.new_fcurves(action, key)
     if absolute:
-        # Key times drift in float32 (0.1 is added per key), so they are read back, not computed.
-        times = np.empty(len(key.key_blocks), np.float32)
-        key.key_blocks.foreach_get("frame", times)
-        chosen = [0, *(key.key_blocks.find(name) for name in names)]
-        frames = np.arange(len(chosen)) + start_frame - 1
-        _add_curve(fcurves, "eval_time", np.stack([frames, times[chosen]], axis=1))
+        count = np.arange(len(names) + 1.0)
+        _add_curve(fcurves, "eval_time", np.stack([start_frame - 1 + count, KEY_SPACING * count], axis=1))
     else:
         bump = np.array([[-1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
         for index, name in enumerate(names):
-            _add_curve(fcurves, value_path(name), bump + [start_frame + index, 0.0])
+            _add_curve(fcurves, value_path(name), bump + np.array([start_frame + index, 0.0]))
     _play(key, action, start_frame - 1)
     return action
 
@@ -95,8 +91,10 @@ def _play(key: bpy.types.Key, action: bpy.types.Action, first_frame: int) -> Non
     if animation.action is None and not animation.nla_tracks:
         compat.assign_action(animation, action)
         return
+    active = animation.nla_tracks.active
     track = animation.nla_tracks.new()
     track.name = PREFIX
+    animation.nla_tracks.active = active
     strip = track.strips.new(PREFIX, first_frame, action)
     compat.assign_action(strip, action)
     # The action starts and ends at rest, so holding its ends keeps our keys at zero outside.

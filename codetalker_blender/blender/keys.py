@@ -14,6 +14,9 @@ import numpy as np
 from ..contracts import FloatArray
 from ..errors import TargetError
 
+#: Evaluation Time between two absolute keys.  Twice Blender's own spacing, because Blender keeps its own
+#: (drifting) place for a new key when it lies within 0.1 of the Evaluation Time.
+KEY_SPACING = 20.0
 #: The custom property that marks what is ours (on shape-key datablocks, actions and strips).
 MARK = "codetalker"
 PREFIX = "CodeTalker"
@@ -40,7 +43,7 @@ def own_names(key: bpy.types.Key | None) -> list[str]:
 
 
 def wants_absolute(key: bpy.types.Key | None) -> bool:
-    """True when the mesh has no keys and no key animation of its own, so that absolute keys disturb nobody."""
+    """True when the mesh has no keys and no key animation of its own: absolute keys then disturb nobody."""
     if key is None:
         return True
     if len(key.key_blocks) > 1 + len(own_names(key)):
@@ -73,18 +76,28 @@ def add_keys(obj: bpy.types.Object, frames: FrameKeys, *, absolute: bool) -> lis
     if mesh.shape_keys is None:
         obj.shape_key_add(name="Basis", from_mix=False)
     key = mesh.shape_keys
-    # In absolute mode a new key would be placed and sorted at the current evaluation time
-    # (BKE_keyblock_add_ctime), so keys are added in relative mode.
-    key.use_relative = True
     names = []
+    if absolute:
+        # A key added in absolute mode is placed at the current Evaluation Time, by the very division
+        # that evaluation makes later (BKE_keyblock_add_ctime).  Keys added in relative mode are spaced
+        # by adding 0.1 again and again, which float32 cannot hit exactly on long clips.
+        resting_time = key.eval_time
+        key.use_relative = False
     for index, shape in enumerate(frames.shapes):
+        if absolute:
+            key.eval_time = KEY_SPACING * (index + 1)
         block = obj.shape_key_add(name=f"{PREFIX} {index + 1:04d}", from_mix=False)
         block.points.foreach_set("co", np.ascontiguousarray(shape, np.float32).ravel())
         block.value = 0.0
         names.append(block.name)
     if absolute:
-        names.append(obj.shape_key_add(name=f"{PREFIX} rest", from_mix=False).name)
-        key.use_relative = False
+        key.eval_time = KEY_SPACING * (len(frames.shapes) + 1)
+        closing = obj.shape_key_add(name=f"{PREFIX} rest", from_mix=False)
+        rest = np.empty(3 * len(mesh.vertices), np.float32)
+        key.reference_key.points.foreach_get("co", rest)
+        closing.points.foreach_set("co", rest)
+        names.append(closing.name)
+        key.eval_time = resting_time
     key[MARK] = {
         "names": "\n".join(names),
         "absolute": int(absolute),

@@ -84,9 +84,10 @@ def add_sound(scene: bpy.types.Scene, filepath: str, start_frame: int, target: s
 
 def _plays(strip: Any, path: Path) -> bool:
     sound = strip.sound
-    return sound is not None and Path(
-        os.path.normpath(bpy.path.abspath(sound.filepath, library=sound.library))
-    ) == path
+    return (
+        sound is not None
+        and Path(os.path.normpath(bpy.path.abspath(sound.filepath, library=sound.library))) == path
+    )
 
 
 def _owners(strip: Any) -> list[str]:

@@ -15,6 +15,7 @@ from ..errors import TargetError
 from ..face.fit import Similarity, fit_similarity
 from ..face.topology import Match, compare, triangulate_like
 
+RETARGETING = "Choose a mesh with that topology; retargeting to others comes in a later version."
 #: Modes in which Blender keeps the mesh in a structure of its own, so that keys must wait.
 BUSY_MODES = {"EDIT": "Edit Mode", "SCULPT": "Sculpt Mode"}
 
@@ -87,7 +88,7 @@ def count_obstacle(obj: bpy.types.Object, face_vertex_count: int, model: str) ->
     return TargetError(
         f"'{obj.name}' has {len(mesh.vertices):,} vertices where the model '{model}' "
         f"expects its own face of {face_vertex_count:,}.",
-        "Choose a mesh with that topology; other topologies need retargeting, which comes in a later version.",
+        RETARGETING,
     )
 
 
@@ -132,11 +133,13 @@ def align(target: Target, face: FaceMesh, model: str) -> Similarity:
         raise TargetError(
             f"'{target.name}' has {count:,} vertices where the model '{model}' expects its own face of "
             f"{face.vertex_count:,}.",
-            "Choose a mesh with that topology; other topologies need retargeting, which comes in a later version.",
+            RETARGETING,
         )
     if match is Match.OTHER_CONNECTIVITY:
         expected = (
-            f"{len(face.triangles):,} triangles" if len(face.triangles) else "a known topology (FLAME or BIWI)"
+            f"{len(face.triangles):,} triangles"
+            if len(face.triangles)
+            else "a known topology (FLAME or BIWI)"
         )
         raise TargetError(
             f"'{target.name}' has the {count:,} vertices that the model '{model}' expects, but they are "

@@ -81,7 +81,7 @@ def fit_similarity(template: FloatArray, mesh: FloatArray) -> Similarity:
     rotation = left @ np.diag(signs) @ right
     scale = float((values * signs).sum() / variance)
     if scale <= 0:
-        raise TargetError("The mesh cannot be aligned with the model's face.", "Restore the mesh's rest shape.")
+        raise TargetError("The mesh bears no likeness to the model's face.", "Restore the mesh's rest shape.")
     translation = target_mean - scale * rotation @ source_mean
     left_over = scale * source_centred @ rotation.T - target_centred
     residual = float(np.sqrt((left_over**2).sum(axis=1).mean()) / scale)

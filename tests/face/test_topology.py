@@ -56,7 +56,7 @@ def test_other_connectivity_changes_the_fingerprint() -> None:
 def test_compare_tells_the_three_cases_apart() -> None:
     triangles = split(sheet())
     assert compare(triangles, 20, triangles[::-1], 20) is Match.SAME
-    assert compare(triangles, 20, triangles[:, ::-1], 20) is Match.SAME, "flipped normals move the same vertices"
+    assert compare(triangles, 20, triangles[:, ::-1], 20) is Match.SAME, "only normals are flipped"
     assert compare(triangles, 20, triangles, 21) is Match.OTHER_COUNT
     assert compare(triangles, 20, triangles[:-1], 20) is Match.OTHER_CONNECTIVITY
     renumbered = (triangles + 1) % 20

@@ -1,0 +1,52 @@
+"""The only folder that imports bpy: reads the scene, asks the job, writes the result.
+
+target.py strips.py models.py   scene, sound file, model library → arrays and paths
+generation.py jobs.py           read the scene → request; run it; motion → shape keys
+keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
+operators.py panels.py          buttons and sidebar
+properties.py preferences.py    the settings
+command.py render.py            the command line inside Blender; preview and video
+compat.py                       every Blender version difference
+"""
+
+from __future__ import annotations
+
+import bpy
+
+
+def _classes() -> tuple[type, ...]:
+    """In the order of registration.
+
+    Imported here, so that ``python -m ...blender.command`` does not find its own module loaded.
+    """
+    from . import operators, panels, preferences, properties  # noqa: PLC0415
+
+    return (
+        preferences.CODETALKER_AP_preferences,
+        properties.CODETALKER_PG_scene,
+        operators.CODETALKER_OT_generate,
+        operators.CODETALKER_OT_cancel,
+        panels.CODETALKER_PT_generate,
+        panels.CODETALKER_PT_sampling,
+    )
+
+
+def register() -> None:
+    """Register the classes, ``scene.codetalker`` and the command line."""
+    from . import command, properties  # noqa: PLC0415
+
+    for cls in _classes():
+        bpy.utils.register_class(cls)
+    bpy.types.Scene.codetalker = bpy.props.PointerProperty(type=properties.CODETALKER_PG_scene)
+    command.register()
+
+
+def unregister() -> None:
+    """End a running job, then take everything back."""
+    from . import command, jobs  # noqa: PLC0415
+
+    jobs.close_current()
+    command.unregister()
+    del bpy.types.Scene.codetalker
+    for cls in reversed(_classes()):
+        bpy.utils.unregister_class(cls)

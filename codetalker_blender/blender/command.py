@@ -1,0 +1,298 @@
+"""The command line inside Blender: generate onto a mesh of a .blend, and the demo.
+
+    blender --background --command codetalker generate AUDIO --blend IN.blend --target NAME --output OUT.blend
+    python -m codetalker_blender.blender.command demo --output build/demo        (Blender as a Python module)
+
+Exit codes: 0; 2 for what the user can cure (one line on stderr); 3 for a bug; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from .. import resources
+from ..contracts import Motion
+from ..errors import Cancelled, OutputError, UserError
+from ..job.client import JobError
+from ..motion_files import check_writable
+from . import generation, jobs, models, render
+from .preferences import DEVICES, engine_settings, models_folder
+
+log = logging.getLogger(__name__)
+NAME = "codetalker"
+DEMO_HEAD = "CodeTalker Head"
+_handles: list[object] = []
+
+
+class _UsageError(Exception):
+    """Arguments that make no sense; the text is argparse's own sentence."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:  # type: ignore[override]
+        raise _UsageError(f"{self.prog}: {message}")
+
+
+def register() -> None:
+    """Make ``--command codetalker`` known to Blender."""
+    _handles.append(bpy.utils.register_cli_command(NAME, run))
+
+
+def unregister() -> None:
+    """Take it back."""
+    while _handles:
+        bpy.utils.unregister_cli_command(_handles.pop())
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; -> its exit code.  Nothing is raised."""
+    try:
+        options = _parser().parse_args(arguments)
+        return int(options.action(options))
+    except (UserError, _UsageError) as error:
+        sys.stderr.write(f"{' '.join(str(error).split())}\n")
+        return 2
+    except JobError as error:
+        sys.stderr.write(f"{error.traceback}\n{error}\n")
+        return 3
+    except (KeyboardInterrupt, Cancelled):
+        sys.stderr.write("Interrupted.\n")
+        return 130
+    except SystemExit as end:  # argparse's --help
+        return int(end.code or 0)
+    except Exception:  # noqa: BLE001 - the exit code must tell a bug from a user's mistake
+        traceback.print_exc()
+        return 3
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog=NAME, description="Turn speech into facial animation on a mesh.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    generate = commands.add_parser("generate", help="animate a mesh of a .blend and save it")
+    generate.add_argument("audio", help="the speech")
+    generate.add_argument("--blend", type=Path, help="the .blend to open (default: the one that is open)")
+    generate.add_argument("--target", required=True, help="name of the mesh object")
+    generate.add_argument("--model", help="name or folder of a model bundle (default: the shipped one)")
+    generate.add_argument("--style", help="name of a speaking style (default: the model's first)")
+    generate.add_argument("--start-frame", type=int, help="default: the current frame")
+    generate.add_argument("--device", choices=[row[0] for row in DEVICES])
+    generate.add_argument(
+        "--temperature", type=float, help="0 takes the nearest code (default: the model's own)"
+    )
+    generate.add_argument("--seed", type=int, default=0)
+    generate.add_argument("--output", type=Path, required=True, help="the .blend to write")
+    generate.set_defaults(action=_generate)
+    demo = commands.add_parser("demo", help="the demo head speaks: demo.blend, preview.png, demo.mp4")
+    demo.add_argument("--audio", type=Path, help="the speech (default: the shipped sentence)")
+    demo.add_argument("--model", help="name or folder of a model bundle (default: the shipped one)")
+    demo.add_argument("--style", help="name of a speaking style (default: the model's first)")
+    demo.add_argument("--output", type=Path, required=True, help="folder for the results")
+    demo.set_defaults(action=_demo)
+    return parser
+
+
+def _generate(options: argparse.Namespace) -> int:
+    if options.temperature is not None and not options.temperature >= 0:
+        raise UserError(f"The temperature is {options.temperature}.", "It must be 0 or more.")
+    check_writable(options.output)
+    if options.blend is not None:
+        _open_blend(options.blend)
+    scene = bpy.context.scene
+    if options.target not in bpy.data.objects:
+        meshes = ", ".join(sorted(obj.name for obj in bpy.data.objects if obj.type == "MESH")) or "none"
+        raise UserError(f"There is no object called '{options.target}'.", f"Meshes in this file: {meshes}.")
+    if options.start_frame is not None:
+        # The current frame is where the speech starts; evaluating it here touches nothing that is saved.
+        scene.frame_set(options.start_frame)
+    settings = scene.codetalker
+    settings.target = bpy.data.objects[options.target]
+    settings.seed = options.seed
+    settings.device = options.device or "preferences"
+    settings.use_temperature = options.temperature is not None
+    settings.temperature = options.temperature or 0.0
+    _, _, written = _speak(options.audio, options.model, options.style, _Clock())
+    _save_blend(options.output)
+    for warning in written.warnings:
+        sys.stdout.write(f"{warning}\n")
+    sys.stdout.write(f"{written} Wrote {options.output}\n")
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    clock = _Clock()
+    folder: Path = options.output
+    results = {name: folder / name for name in ("demo.blend", "preview.png", "demo.mp4")}
+    _make_folder(folder)
+    for path in results.values():
+        check_writable(path)
+    audio = (options.audio or resources.shipped("speech/demo.flac")).resolve()
+    with clock.stage("open the head"):
+        _open_blend(resources.shipped("demo_head.blend"))
+    scene = bpy.context.scene
+    if DEMO_HEAD not in bpy.data.objects:
+        raise UserError(
+            f"The demo head holds no object called '{DEMO_HEAD}'.", "Install the extension again."
+        )
+    scene.frame_set(1)
+    scene.codetalker.target = bpy.data.objects[DEMO_HEAD]
+    prepared, motion, written = _speak(str(audio), options.model, options.style, clock)
+    scene.frame_start, scene.frame_end = written.first_frame, written.last_frame
+    frames = range(written.first_frame, written.last_frame + 1)
+    render.set_up_cycles(scene, render.RenderSize())
+    with tempfile.TemporaryDirectory(prefix=".demo-", dir=folder) as scratch:
+        with clock.stage("save demo.blend"):
+            _save_blend(results["demo.blend"])
+        bar = _Bar("render")
+        with clock.stage(f"render {len(frames)} frames"):
+            pictures = render.render_frames(scene, frames, Path(scratch), bar.show)
+        with clock.stage("preview.png"):
+            sheet = Path(scratch) / "preview.png"
+            _contact_sheet(pictures, prepared, motion, sheet)
+            sheet.replace(results["preview.png"])
+        with clock.stage("demo.mp4"):
+            video = Path(scratch) / "demo.mp4"
+            render.encode_video(pictures, audio, scene, video)
+            video.replace(results["demo.mp4"])
+    clock.write_table()
+    for path in results.values():
+        sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def _contact_sheet(pictures: list[Path], prepared: generation.Prepared, motion: Motion, output: Path) -> None:
+    """4 × 3 telling frames, each with its frame number and time."""
+    face, offsets = prepared.face, motion.offsets
+    if len(face.mid_lips):
+        upper, lower = face.mid_lips
+        gaps = face.vertices[upper] - face.vertices[lower] + offsets[:, upper] - offsets[:, lower]
+        opening = np.linalg.norm(gaps, axis=1).astype(np.float32)
+    else:
+        opening = np.abs(offsets).mean(axis=(1, 2))
+    chosen = render.choose_frames(opening, 12)
+    captions = [f"{prepared.start_frame + index} {index / motion.fps:.2f}s" for index in chosen]
+    render.contact_sheet([pictures[index] for index in chosen], captions, 4, output)
+
+
+def _speak(
+    audio: str, model: str | None, style: str | None, clock: _Clock
+) -> tuple[generation.Prepared, Motion, generation.Written]:
+    """The street for the current scene: settings → motion → keys."""
+    settings = bpy.context.scene.codetalker
+    settings.audio = str(Path(audio).resolve())
+    folder = resources.find_model(model, models_folder()) if model else resources.default_model()
+    settings.model = models.OTHER_FOLDER
+    settings.model_folder = str(folder.resolve())
+    card = models.card(folder)
+    settings.style = card.styles[card.style_row(style) if style else 0]
+    with clock.stage("read the scene"):
+        prepared = generation.prepare(bpy.context)
+    bar = _Bar("")
+    with clock.stage("engine"):
+        motion, report = jobs.run_blocking(prepared, engine_settings(), bar.show_stage)
+    clock.add_parts(report.seconds)
+    with clock.stage("write the keys"):
+        written = generation.write(prepared, motion)
+    return prepared, motion, written
+
+
+def _open_blend(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"'{path}' does not exist.", "Name a .blend file.")
+    try:
+        bpy.ops.wm.open_mainfile(filepath=str(path.resolve()), load_ui=False, use_scripts=False)
+    except RuntimeError as error:
+        raise UserError(f"'{path}' cannot be opened: {error}", "Name a .blend file.") from error
+
+
+def _save_blend(path: Path) -> None:
+    """Save a copy, to a temporary name first."""
+    path = path.resolve()
+    temporary = path.with_name(f".{path.name}.writing.blend")
+    try:
+        bpy.ops.wm.save_as_mainfile(filepath=str(temporary), copy=True, compress=True, relative_remap=True)
+        temporary.replace(path)
+    except (RuntimeError, OSError) as error:
+        raise OutputError(f"'{path}' cannot be written: {error}", "Check the folder and the disk.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The folder '{folder}' cannot be made: {error.strerror}.", "Choose another."
+        ) from error
+
+
+class _Bar:
+    """A progress bar on stderr, where stderr is a terminal."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.shown = ""
+
+    def show_stage(self, stage: str, done: int, total: int) -> None:
+        self.label = stage
+        self.show(done, total)
+
+    def show(self, done: int, total: int) -> None:
+        if not sys.stderr.isatty():
+            return
+        filled = round(30 * done / max(total, 1))
+        text = f"\r{self.label:10} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total} "
+        if text != self.shown:
+            sys.stderr.write(text + ("\n" if done >= total else ""))
+            sys.stderr.flush()
+            self.shown = text
+
+
+class _Clock:
+    """Where the time went."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, float]] = []
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.rows.append((name, time.perf_counter() - started))
+
+    def add_parts(self, seconds: Mapping[str, float]) -> None:
+        """Parts of the last row, indented."""
+        self.rows += [(f"    {name}", float(value)) for name, value in seconds.items()]
+
+    def write_table(self) -> None:
+        for name, seconds in self.rows:
+            sys.stdout.write(f"{name:28}{seconds:8.2f} s\n")
+        total = sum(seconds for name, seconds in self.rows if not name.startswith(" "))
+        sys.stdout.write(f"{'total':28}{total:8.2f} s\n")
+
+
+def main() -> int:
+    """The command of the bpy module: enable the extension, then run it."""
+    from . import register as register_extension  # noqa: PLC0415 - the package registers this module too
+    from . import unregister as unregister_extension  # noqa: PLC0415
+
+    register_extension()
+    try:
+        return run(sys.argv[1:])
+    finally:
+        unregister_extension()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

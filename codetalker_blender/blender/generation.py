@@ -1,0 +1,183 @@
+"""The scene -> one request for the engine, and the engine's motion -> keys on the target.
+
+    prepare(context) ─► Prepared ─► (a job) ─► Motion ─► write(prepared, motion) ─► Written
+
+Between the two the animator may rename, delete or edit anything, so ``Prepared`` holds names and
+``write`` looks everything up and checks it again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from ..contracts import FaceMesh, GenerateRequest, Motion
+from ..errors import TargetError, UserError
+from ..face.fit import transform_offsets
+from ..model_files import ModelCard, read_card, read_face
+from . import animation, curves, keys, models, strips
+from . import target as targets
+from .preferences import engine_settings
+from .properties import CODETALKER_PG_scene, chosen_model
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One run, read from the scene.
+
+    audio_file: as the user typed it; start_frame: where the first frame of the motion goes
+    """
+
+    request: GenerateRequest
+    card: ModelCard
+    face: FaceMesh
+    scene: str
+    target: str
+    audio_file: str
+    start_frame: int
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a run put into the scene.
+
+    warnings: sentences about what the animator should know
+    """
+
+    target: str
+    first_frame: int
+    last_frame: int
+    scale: float
+    residual_mm: float
+    warnings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        frames = self.last_frame - self.first_frame + 1
+        return f"'{self.target}' speaks from frame {self.first_frame} to {self.last_frame} ({frames} keys)."
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the panel's pre-flight list; ``reason`` is empty when all is well."""
+
+    label: str
+    reason: str
+
+
+def prepare(context: bpy.types.Context) -> Prepared:
+    """Read the scene and refuse all that can be refused before the engine runs.  Raises UserError."""
+    scene = context.scene
+    settings = scene.codetalker
+    source = strips.audio_source(settings.audio)
+    folder = chosen_model(settings)
+    card = read_card(folder)
+    face = read_face(folder, card)
+    target = targets.read_target(settings.target)
+    targets.align(target, face, card.name)
+    _refuse_conflicts(settings.target)
+    engine = engine_settings()
+    return Prepared(
+        request=GenerateRequest(
+            audio=source,
+            model=folder,
+            style=_style_mix(settings, card),
+            device=engine.device if settings.device == "preferences" else settings.device,
+            fps=strips.frames_per_second(scene),
+            temperature=settings.temperature if settings.use_temperature else None,
+            seed=settings.seed,
+        ),
+        card=card,
+        face=face,
+        scene=scene.name,
+        target=target.name,
+        audio_file=settings.audio,
+        start_frame=scene.frame_current,
+    )
+
+
+def waiting_for(prepared: Prepared) -> TargetError | None:
+    """Why a finished result cannot be written just now (the animator is in Edit Mode), or None."""
+    obj = bpy.data.objects.get(prepared.target)
+    return targets.busy_mode(obj) if obj is not None else None
+
+
+def write(prepared: Prepared, motion: Motion) -> Written:
+    """Put the motion onto the target and the sound onto the timeline.
+
+    Raises UserError, with the scene as it was, when the target or the scene have gone or changed so
+    that they do not fit any more.
+    """
+    scene = bpy.data.scenes.get(prepared.scene)
+    obj = bpy.data.objects.get(prepared.target)
+    if scene is None or obj is None:
+        gone = f"scene '{prepared.scene}'" if scene is None else f"object '{prepared.target}'"
+        raise UserError(f"The {gone} was renamed or removed while the model was running.", "Generate again.")
+    target = targets.read_target(obj)
+    similarity = targets.align(target, prepared.face, prepared.card.name)
+    offsets = transform_offsets(motion.offsets, similarity, prepared.card.units_per_metre)
+    # Not +=: rest coordinates are (V, 3) and every frame gets its own sum.
+    frames = keys.FrameKeys(np.add(offsets, target.rest, out=offsets), prepared.start_frame)
+    animation.replace_animation(obj, frames)
+    warnings = [strips.add_sound(scene, prepared.audio_file, prepared.start_frame, obj.name)]
+    last = prepared.start_frame + motion.frame_count - 1
+    warnings += _warnings(scene, obj, last)
+    return Written(
+        target=obj.name,
+        first_frame=prepared.start_frame,
+        last_frame=last,
+        scale=similarity.scale,
+        residual_mm=similarity.residual_mm(prepared.card.units_per_metre),
+        warnings=tuple(text for text in warnings if text),
+    )
+
+
+def checks(context: bpy.types.Context) -> list[Check]:
+    """The pre-flight list.  Cheap enough for every redraw: no mesh is compared, no file is hashed."""
+    settings = context.scene.codetalker
+    found = []
+    try:
+        strips.audio_source(settings.audio)
+        found.append(Check("Audio", ""))
+    except UserError as error:
+        found.append(Check("Audio", error.message))
+    card, model_reason = None, ""
+    try:
+        card = models.card(chosen_model(settings))
+    except UserError as error:
+        model_reason = error.message
+    refusal: UserError | None = targets.obstacle(settings.target)
+    if refusal is None and settings.target is not None:
+        refusal = targets.busy_mode(settings.target)
+    found.append(Check("Target", refusal.message if refusal else ""))
+    found.append(Check("Model", model_reason))
+    if card is not None and settings.style not in card.styles:
+        found.append(Check("Style", "No speaking style is chosen."))
+    found.append(Check("Engine", engine_settings().missing()))
+    return found
+
+
+def _style_mix(
+    settings: CODETALKER_PG_scene, card: ModelCard
+) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    mix = np.zeros((1, len(card.styles)), np.float32)
+    mix[0, card.style_row(settings.style)] = 1.0
+    return mix
+
+
+def _refuse_conflicts(obj: bpy.types.Object) -> None:
+    keys.refuse_foreign_absolute(obj)
+    curves.refuse_muted_nla(obj)
+
+
+def _warnings(scene: bpy.types.Scene, obj: bpy.types.Object, last_frame: int) -> list[str]:
+    found = []
+    if last_frame > scene.frame_end:
+        found.append(f"The speech goes on to frame {last_frame}, the scene ends at {scene.frame_end}.")
+    if obj.show_only_shape_key:
+        found.append(f"'{obj.name}' shows only its active shape key: switch off Solo Active Shape Key.")
+    key = obj.data.shape_keys
+    if any(track.is_solo for track in key.animation_data.nla_tracks):
+        found.append("An NLA track is soloed, which silences the others.")
+    return found

@@ -1,0 +1,67 @@
+"""A fresh Blender for every test, a speaking sheet of quads, and a small real model."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def blender() -> Iterator[None]:
+    """An empty scene with the extension registered, and everything taken back afterwards.
+
+    A timer or handler left behind would hang or crash Blender at exit.
+    """
+    bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
+    import codetalker_blender
+
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    codetalker_blender.register()
+    yield
+    codetalker_blender.unregister()
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+
+
+@pytest.fixture(scope="session")
+def engine_python() -> str:
+    """A Python with torch: this one, or the one that CODETALKER_ENGINE_PYTHON names."""
+    if importlib.util.find_spec("torch") is not None:
+        return sys.executable
+    named = os.environ.get("CODETALKER_ENGINE_PYTHON", "")
+    if not named:
+        pytest.skip("this Python has no torch, and CODETALKER_ENGINE_PYTHON names no other")
+    return named
+
+
+@pytest.fixture(scope="session")
+def tiny_model(engine_python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small bundle with random weights whose face is a bent sheet of 42 vertices."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    code = "import sys, pathlib, tests.engine.tiny as tiny; tiny.tiny_bundle(pathlib.Path(sys.argv[1]))"
+    subprocess.run([engine_python, "-c", code, str(folder)], cwd=ROOT, check=True, timeout=300)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def speech_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """0.8 s of a swelling buzz at 16 kHz, 16 bits, under a name with a space and a non-ASCII letter."""
+    import wave
+
+    path = tmp_path_factory.mktemp("sounds") / "grüße an alle.wav"
+    time_s = np.arange(12800) / 16000
+    samples = 0.3 * np.sin(2 * np.pi * 140 * time_s) * np.sin(2 * np.pi * 2.5 * time_s) ** 2
+    with wave.open(str(path), "wb") as stream:
+        stream.setnchannels(1)
+        stream.setsampwidth(2)
+        stream.setframerate(16000)
+        stream.writeframes((samples * 32767).astype("<i2").tobytes())
+    return path
