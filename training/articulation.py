@@ -34,7 +34,7 @@ SIBILANT_JAW_MM = 1.5
 #: What lips can part there without the jaw.
 SIBILANT_OPENING_MM = 5.0
 #: Lips move up to about 300 mm/s in speech; the opening stays a little below.
-OPENING_SPEED_MM_S = 270.0
+OPENING_SPEED_MM_S = 240.0
 JAW_SPEED_MM_S = 180.0
 #: Lower lip to upper teeth in f and v, wanted (2.0 mm counts as contact).
 CONTACT_MM = 1.2
@@ -185,11 +185,17 @@ def owned_frames(phone: Phone, fps: float, frames: int) -> Indices:
     return np.arange(max(int(first), 0), min(int(last), frames))
 
 
+def _rests(phone: Phone, phones: tuple[Phone, ...]) -> bool:
+    """Is this silence long enough to rest in?  At either end of a clip every silence is."""
+    at_end = phone is phones[0] or phone is phones[-1]
+    return phone.label == SILENCE and (at_end or phone.duration_s >= REST_FROM_S)
+
+
 def _segments(phones: tuple[Phone, ...], loud: Floats, fps: float, rng: np.random.Generator) -> list[_Segment]:
     """Targets in time; diphthongs become two; long silences none; vowels open more when louder."""
     segments: list[_Segment] = []
     for phone in phones:
-        if phone.label == SILENCE and phone.duration_s >= REST_FROM_S:
+        if _rests(phone, phones):
             continue
         gain = 1.0
         if phone.label in VOWELS:
@@ -229,7 +235,7 @@ def _activity(phones: tuple[Phone, ...], time_s: Floats) -> Floats:
     """(T,) 1 in speech, 0 in silences of 150 ms and more, with smooth ways between."""
     active = np.ones(len(time_s))
     for place, phone in enumerate(phones):
-        if phone.label != SILENCE or phone.duration_s < REST_FROM_S:
+        if not _rests(phone, phones):
             continue
         settle = min(_SETTLE_S, 0.45 * phone.duration_s) if place else 0.0
         prepare = min(_PREPARE_S, 0.35 * phone.duration_s) if place < len(phones) - 1 else 0.0

@@ -25,7 +25,9 @@ _NOUNS = (
     "brother mouth tooth leather zebra vision treasure garage engine jacket judge bridge church cheese "
     "flower house cow cloud boy toy coin noise food moon shoe fruit music view book foot wool sugar "
     "ball door horse water daughter walnut dog box clock coffee hammer lantern cabbage animal "
-    "coat road boulder phone home opera elbow eagle evening leaf bean street teacher machine"
+    "coat road boulder phone home opera elbow eagle evening leaf bean street teacher machine "
+    "song king ring spring wing tongue morning painting building meeting collision television decision "
+    "mirage fudge chapter peach wagon finger thief hedge hat hill hand"
 ).split()
 _PLURALS = (
     "maps boats apples monkeys farmers windows rivers poems pebbles lambs oysters thumbs feathers bottles "
@@ -72,7 +74,7 @@ _COMMANDS = (
 #: Pseudo-words are spelled from these, all equally likely, so that rare phones get their share.
 _ONSETS = "p b m f v w t d n s z sh ch j k g l r y h th pl br fl bl sm st tr sw qu".split()
 _NUCLEI = "a e i o u ee oo oa ai ow oy aw ar er igh ou".split()
-_CODAS = "p b m f v t d n s z sh ch k g l ng th mp ft lm".split()
+_CODAS = "p b m f v t d n s z sh ch k g l ng ng th sion sure mp ft lm".split()
 
 #: Written by hand and never trained on; the shipped samples come from here.
 HELD_OUT_SENTENCES = (
