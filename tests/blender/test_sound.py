@@ -1,0 +1,103 @@
+"""The sound strip: at the right frame, once, in a free channel, and only ours is ever removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
+
+from codetalker_blender.blender import compat, strips  # noqa: E402
+from codetalker_blender.errors import AudioError  # noqa: E402
+from tests.blender import scenes  # noqa: E402
+
+needs_audio = pytest.mark.skipif(not compat.has_audio(), reason="this Blender is built without audio")
+
+
+def sounds() -> list[tuple[int, int, str]]:
+    """(first frame, channel, file) of every sound strip."""
+    found = []
+    for strip in compat.all_strips(bpy.context.scene.sequence_editor):
+        found.append((compat.strip_span(strip)[0], strip.channel, bpy.path.basename(strip.sound.filepath)))
+    return sorted(found)
+
+
+@needs_audio
+@pytest.mark.parametrize("start", [1, 77, -20])
+def test_sound_starts_at_the_frame_and_is_added_once(blender: None, speech_file: Path, start: int) -> None:
+    scene = bpy.context.scene
+    assert strips.add_sound(scene, str(speech_file), start, "Face") is None
+    once = scenes.dump()
+    assert sounds() == [(start, 1, speech_file.name)]
+    assert strips.add_sound(scene, str(speech_file), start, "Face") is None
+    assert scenes.dump() == once
+
+
+@needs_audio
+@pytest.mark.parametrize(("fps", "base"), [(24, 1.0), (30, 1.001), (60, 1.0)])
+def test_strip_is_as_long_as_the_sound(blender: None, speech_file: Path, fps: int, base: float) -> None:
+    scene = bpy.context.scene
+    scene.render.fps, scene.render.fps_base = fps, base
+    strips.add_sound(scene, str(speech_file), 10, "Face")
+    assert (scene.render.fps, scene.render.fps_base) == (fps, pytest.approx(base))
+    left, right = compat.strip_span(compat.all_strips(scene.sequence_editor)[0])
+    assert right - left == pytest.approx(0.8 * fps / base, abs=1)
+
+
+@needs_audio
+def test_other_start_moves_our_strip_and_leaves_the_animators(blender: None, speech_file: Path) -> None:
+    scene = bpy.context.scene
+    own = compat.strips(scene.sequence_editor_create()).new_sound("Own", str(speech_file), 3, 200)
+    strips.add_sound(scene, str(speech_file), 1, "Face")
+    strips.add_sound(scene, str(speech_file), 50, "Face")
+    assert sounds() == [(50, 1, speech_file.name), (200, 3, speech_file.name)]
+    # The animator's strip already plays this file from this frame.
+    strips.add_sound(scene, str(speech_file), 200, "Face")
+    assert sounds() == [(200, 3, speech_file.name)]
+    assert own.name == "Own"
+    assert len(bpy.data.sounds) == 1
+
+
+@needs_audio
+def test_two_heads_share_one_strip(blender: None, speech_file: Path) -> None:
+    scene = bpy.context.scene
+    strips.add_sound(scene, str(speech_file), 1, "First")
+    strips.add_sound(scene, str(speech_file), 1, "Second")
+    assert len(sounds()) == 1
+    strips.add_sound(scene, str(speech_file), 90, "First")
+    assert [start for start, *_ in sounds()] == [1, 90]
+    strips.add_sound(scene, str(speech_file), 90, "Second")
+    assert [start for start, *_ in sounds()] == [90]
+
+
+@needs_audio
+def test_taken_channels_are_avoided(blender: None, speech_file: Path) -> None:
+    scene = bpy.context.scene
+    collection = compat.strips(scene.sequence_editor_create())
+    for channel in (1, 2):
+        collection.new_sound(f"Own {channel}", str(speech_file), channel, 5)
+    strips.add_sound(scene, str(speech_file), 12, "Face")
+    assert [(start, channel) for start, channel, _ in sounds()] == [(5, 1), (5, 2), (12, 3)]
+
+
+def test_blender_without_audio_says_so(
+    blender: None, speech_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compat, "has_audio", lambda: False)
+    before = scenes.dump()
+    warning = strips.add_sound(bpy.context.scene, str(speech_file), 1, "Face")
+    assert warning is not None
+    assert "built without audio" in warning
+    assert scenes.dump() == before
+
+
+def test_absent_files_folders_and_empty_names_are_refused(blender: None, tmp_path: Path) -> None:
+    for name in ("", "  ", str(tmp_path), str(tmp_path / "absent.wav")):
+        with pytest.raises(AudioError):
+            strips.audio_source(name)
+
+
+def test_relative_names_start_at_the_blend(blender: None, speech_file: Path) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(speech_file.parent / "scene.blend"))
+    assert strips.audio_source("//" + speech_file.name).path == speech_file
