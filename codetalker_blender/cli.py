@@ -1,0 +1,328 @@
+"""The command line without Blender: sound files → motion files.
+
+Exit codes: 0 done; 2 something the user can cure, in exactly one line on stderr; 3 a bug, with its
+traceback on stderr; 130 cancelled (Ctrl-C or SIGTERM), with nothing half-written.
+Progress goes to stderr when that is a terminal or ``--progress`` is given.  Torch is imported only
+once there is something to generate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import IO, NoReturn, TextIO
+
+import numpy as np
+
+from . import resources, street
+from .contracts import AudioSource, FloatArray, GenerateRequest, no_progress
+from .errors import BundleError, Cancelled, OutputError, UserError
+from .model_files import ModelCard, read_card
+from .motion_files import check_writable, write_motion
+
+DONE, REFUSED, BUG, CANCELLED = 0, 2, 3, 130
+_MAX_SEED = 2**63 - 1
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line; returns the exit code."""
+    with _own_stderr() as (stderr, noise), _stopped_by_sigterm():
+        try:
+            options = _parser().parse_args(arguments)
+            if options.command == "models":
+                _models()
+            else:
+                _generate(options, stderr)
+        except UserError as error:
+            _line(stderr, str(error))
+            return REFUSED
+        except (Cancelled, KeyboardInterrupt):
+            _line(stderr, "Cancelled.")
+            return CANCELLED
+        except SystemExit as end:  # argparse after --help
+            return int(end.code or 0)
+        except Exception:  # noqa: BLE001 - the last resort: the traceback is all there is to say
+            sys.stderr.flush()
+            noise.seek(0)
+            stderr.write(noise.read().decode("utf-8", "replace"))
+            stderr.write(traceback.format_exc())
+            _line(stderr, "This is a bug; please report the lines above.")
+            return BUG
+    return DONE
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, where argparse prints the usage, too."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message[:1].upper()}{message[1:]}.", f"Try '{self.prog} --help'.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="codetalker_blender", description="Turn speech into facial motion.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("models", help="list the models there are", description="List the models there are.")
+    make = commands.add_parser(
+        "generate",
+        help="turn sound files into motion files",
+        description="Turn sound files (WAV, FLAC, OGG, MP3, AIFF) into .npz files of facial motion.",
+    )
+    make.add_argument("audio", nargs="+", type=Path, metavar="AUDIO", help="sound file with speech")
+    make.add_argument("--model", metavar="NAME|DIR", help="model bundle (default: the one that comes along)")
+    style = make.add_mutually_exclusive_group()
+    style.add_argument("--style", metavar="NAME", help="speaking style (default: the model's first)")
+    style.add_argument(
+        "--style-mix", nargs=3, metavar=("A", "B", "W"), help="W x style A + (1 - W) x style B, W from 0 to 1"
+    )
+    make.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    make.add_argument("--fps", type=_positive, metavar="N", help="frames per second (default: the model's)")
+    make.add_argument(
+        "--temperature",
+        type=_not_negative,
+        metavar="T",
+        help="0 takes the nearest code, above it codes are drawn (default: the model's)",
+    )
+    make.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of the drawing (default: 0)")
+    make.add_argument("--progress", action="store_true", help="show progress even if stderr is no terminal")
+    make.add_argument(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="OUT.npz|OUT_DIR",
+        help="file to write, or a folder for one .npz per input, named by its stem",
+    )
+    return parser
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number")
+    return number
+
+
+def _positive(text: str) -> float:
+    if (number := _number(text)) <= 0:
+        raise argparse.ArgumentTypeError(f"it must be above 0, not {text}")
+    return number
+
+
+def _not_negative(text: str) -> float:
+    if (number := _number(text)) < 0:
+        raise argparse.ArgumentTypeError(f"it must be 0 or more, not {text}")
+    return number
+
+
+def _seed(text: str) -> int:
+    try:
+        seed = int(text)
+    except ValueError:
+        seed = -1
+    if not 0 <= seed <= _MAX_SEED:
+        raise argparse.ArgumentTypeError(f"it must be a whole number from 0 to 2^63 - 1, not {text}")
+    return seed
+
+
+def _models() -> None:
+    """Print the shipped bundles with their cards."""
+    for folder in resources.list_models():
+        try:
+            card = read_card(folder)
+        except BundleError as error:
+            sys.stdout.write(f"{folder.name}: cannot be used. {error}\n")
+            continue
+        sys.stdout.write(
+            f"{folder.name}: {card.description or card.name}\n"
+            f"  folder   {folder}\n"
+            f"  rate     {card.fps:g} fps\n"
+            f"  styles   {', '.join(card.styles)}\n"
+            f"  licence  {card.licence}\n"
+        )
+
+
+def _generate(options: argparse.Namespace, stderr: TextIO) -> None:
+    """Refuse what can be refused before any work, then turn each input into its file."""
+    outputs = _outputs(options.audio, options.output)
+    model = resources.find_model(options.model) if options.model is not None else resources.default_model()
+    card = read_card(model)
+    style, style_name = _style(card, options)
+    with _folder_for(outputs[0], options.output):
+        for path in outputs:
+            check_writable(path)
+        cache = street.ModelCache()
+        show = options.progress or stderr.isatty()
+        for number, (audio, path) in enumerate(zip(options.audio, outputs, strict=True), start=1):
+            request = GenerateRequest(
+                audio=AudioSource(audio),
+                model=model,
+                style=style,
+                device=options.device,
+                fps=options.fps,
+                temperature=options.temperature,
+                seed=options.seed,
+            )
+            prefix = f"[{number}/{len(outputs)}] {audio.name}" if len(outputs) > 1 else audio.name
+            bar = _Bar(stderr, prefix) if show else None
+            try:
+                motion = street.run(request, bar.show if bar else no_progress, cache=cache)
+            finally:
+                if bar:
+                    bar.close()
+            write_motion(path, motion, model=card.name, style=style_name)
+
+
+def _outputs(inputs: list[Path], output: Path) -> list[Path]:
+    """One .npz path per input.  Raises OutputError when two would be the same."""
+    if output.suffix.lower() == ".npz" and not output.is_dir():
+        if len(inputs) > 1:
+            raise OutputError(
+                f"{len(inputs)} inputs cannot go into one file '{output}'.", "Name a folder with --output."
+            )
+        return [output]
+    outputs: dict[Path, Path] = {}
+    for path in inputs:
+        target = output / f"{path.stem}.npz"
+        # Some disks do not tell capital letters apart.
+        same = next((other for other in outputs if other.name.lower() == target.name.lower()), None)
+        if same is not None:
+            raise OutputError(
+                f"'{outputs[same]}' and '{path}' would both be written to '{same}'.",
+                "Rename one, or write them to different folders.",
+            )
+        outputs[target] = path
+    return list(outputs)
+
+
+@contextmanager
+def _folder_for(path: Path, named: Path) -> Iterator[None]:
+    """Make the folder ``named`` with --output when only its last part is missing.
+
+    It goes again when the run fails before anything was written into it.  Raises OutputError.
+    """
+    made = path.parent == named and not named.exists()
+    if made:
+        try:
+            named.mkdir()
+        except OSError as error:
+            raise OutputError(
+                f"The folder '{named}' cannot be made: {error.strerror or error}.",
+                "Make the folder above it, or choose another one.",
+            ) from error
+    try:
+        yield
+    except BaseException:
+        if made and not any(named.iterdir()):
+            named.rmdir()
+        raise
+
+
+def _style(card: ModelCard, options: argparse.Namespace) -> tuple[FloatArray, str]:
+    """Mix weights (1, styles) float32 and a name for them.  Raises UserError."""
+    mix = np.zeros((1, len(card.styles)), np.float32)
+    if options.style_mix is None:
+        name = options.style if options.style is not None else card.styles[0]
+        mix[0, card.style_row(name)] = 1.0
+        return mix, name
+    first, second, text = options.style_mix
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = math.nan
+    if not 0.0 <= weight <= 1.0:
+        raise UserError(f"The weight of --style-mix must lie between 0 and 1, not '{text}'.")
+    mix[0, card.style_row(first)] += weight
+    mix[0, card.style_row(second)] += 1.0 - weight
+    return mix, f"{weight:g} * {first} + {1.0 - weight:g} * {second}"
+
+
+class _Bar:
+    """One line per input: rewritten on a terminal, one line per stage elsewhere."""
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream, self._name = stream, name
+        self._terminal = stream.isatty()
+        self._width = shutil.get_terminal_size().columns - 1
+        self._written = ""
+
+    def show(self, stage: str, done: int, total: int) -> None:
+        """A progress callback."""
+        text = f"{self._name}: {stage} {done}/{total}"
+        if self._terminal:
+            self._stream.write(f"\r{text[: self._width]:<{len(self._written)}}")
+            self._written = text[: self._width]
+        elif done >= total:
+            self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Leave the line empty for whatever is said next."""
+        if self._written:
+            self._stream.write(f"\r{'':<{len(self._written)}}\r")
+            self._stream.flush()
+
+
+def _line(stream: TextIO, text: str) -> None:
+    stream.write(" ".join(text.split()) + "\n")
+    stream.flush()
+
+
+@contextmanager
+def _own_stderr() -> Iterator[tuple[TextIO, IO[bytes]]]:
+    """The real stderr for our own lines alone, and a file with what libraries wrote to it.
+
+    Decoders and torch warn on stderr from C, which would break the promise of one line; the file
+    is shown only with a bug's traceback.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with (
+        tempfile.TemporaryFile() as noise,
+        open(kept, "w", encoding="utf-8", errors="backslashreplace", closefd=False) as stderr,
+    ):
+        os.dup2(noise.fileno(), 2)
+        old, sys.stderr = (
+            sys.stderr,
+            open(  # noqa: SIM115
+                2, "w", encoding="utf-8", errors="backslashreplace", closefd=False
+            ),
+        )
+        try:
+            yield stderr, noise
+        finally:
+            sys.stderr.flush()
+            sys.stderr = old
+            stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends a run like Ctrl-C does, so that no temporary file stays behind."""
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
