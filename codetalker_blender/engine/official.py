@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import pickle
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -115,7 +116,10 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
             f"There is no checkpoint file '{path}'.", "Give the path of the downloaded .pth.tar file."
         )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # odd files make torch warn before it refuses them; one sentence is enough
+            warnings.simplefilter("ignore")
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BundleError(
             f"'{path}' is not a plain checkpoint of tensors and was refused without running anything in it.",
