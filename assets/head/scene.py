@@ -18,13 +18,13 @@ OBJECT_NAME = "CodeTalker Head"
 
 #: Base colour (linear), roughness and a little light of its own (the mouth lies in the lips' shadow).
 _LOOKS: dict[str, tuple[Triple, float, float]] = {
-    "Skin": ((0.60, 0.36, 0.27), 0.50, 0.0),
+    "Skin": ((0.58, 0.34, 0.25), 0.58, 0.0),
     "Lips": ((0.50, 0.19, 0.165), 0.38, 0.0),
     "Mouth": ((0.22, 0.045, 0.045), 0.60, 0.0),
     "Eye White": ((0.80, 0.80, 0.79), 0.15, 0.0),
     "Iris": ((0.085, 0.21, 0.27), 0.12, 0.0),
     "Pupil": ((0.004, 0.004, 0.004), 0.08, 0.0),
-    "Teeth": ((0.82, 0.79, 0.71), 0.25, 0.12),
+    "Teeth": ((0.84, 0.81, 0.74), 0.25, 0.22),
     "Tongue": ((0.50, 0.14, 0.14), 0.45, 0.03),
     "Brow": ((0.045, 0.022, 0.013), 0.75, 0.0),
 }
@@ -81,6 +81,7 @@ def _light(name: str, position: Triple, size: float, watts: float, colour: Tripl
 def write_scene(head: Head, deltas: dict[str, Array], path: Path) -> None:
     """Write the whole scene to ``path`` (.blend, compressed): render it with Cycles at 640 x 640."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.context.preferences.filepaths.save_version = 0
     scene = bpy.context.scene
     scene.name = "CodeTalker Demo"
     _head_object(head, deltas)
@@ -89,15 +90,15 @@ def write_scene(head: Head, deltas: dict[str, Array], path: Path) -> None:
     camera.lens, camera.clip_start = 85.0, 0.01
     camera_object = bpy.data.objects.new("Camera", camera)
     scene.collection.objects.link(camera_object)
-    turn, distance = math.radians(18.0), 0.74
+    turn, distance = math.radians(15.0), 0.72
     target = (0.002, 0.0, 0.140)
     position = (distance * math.sin(turn), -distance * math.cos(turn), 0.150)
     _aim(camera_object, position, target)
     scene.camera = camera_object
 
-    _light("Key", (0.45, -0.75, 0.50), 0.35, 9.0, (1.0, 0.97, 0.94))
-    _light("Fill", (-0.60, -0.70, 0.12), 0.60, 4.0, (0.95, 1.0, 1.0))
-    _light("Rim", (-0.35, 0.60, 0.45), 0.30, 2.5, (1.0, 1.0, 1.0))
+    _light("Key", (0.45, -0.75, 0.50), 0.35, 10.0, (1.0, 0.97, 0.94))
+    _light("Fill", (-0.60, -0.70, 0.12), 0.60, 3.2, (0.95, 1.0, 1.0))
+    _light("Rim", (-0.35, 0.60, 0.45), 0.30, 0.9, (1.0, 1.0, 1.0))
     world = bpy.data.worlds.new("Grey")
     world.use_nodes = True
     background = next(node for node in world.node_tree.nodes if node.type == "BACKGROUND")
