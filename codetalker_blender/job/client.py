@@ -99,6 +99,12 @@ class JobClient:
         """Whether a job was started whose final message ``poll`` has not returned yet."""
         return self._running
 
+    @property
+    def worker_pid(self) -> int | None:
+        """The worker process, while there is one."""
+        process = self._process
+        return process.pid if process is not None and process.alive else None
+
     def start(self, request: GenerateRequest) -> None:
         """Begin a job; returns at once.  RuntimeError when one is running."""
         if self._running:

@@ -1,0 +1,311 @@
+"""Jobs with a real model, in a real worker process and inside: results, cancelling, crashes, no orphans."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from codetalker_blender.contracts import AudioSource, GenerateRequest, Motion
+from codetalker_blender.errors import AudioError, Cancelled, EngineError
+from codetalker_blender.job import messages
+from codetalker_blender.job.client import JobClient, JobError, error_of, worker_environment
+
+pytest.importorskip("torch", reason="the engine needs torch")
+
+ROOT = Path(__file__).resolve().parents[2]
+WAIT_S = 120.0  # far more than a job needs: only a hanging one meets it
+posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tests.engine.tiny import tiny_bundle
+
+    return tiny_bundle(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """short.wav (1 s), and long.wav, which takes far longer than any test waits for a cancel."""
+    folder = tmp_path_factory.mktemp("sounds")
+    rng = np.random.default_rng(0)
+    for name, seconds in (("short.wav", 1), ("long.wav", 3_600)):
+        noise = rng.integers(-3_000, 3_000, 16_000 * seconds, dtype=np.int16)
+        soundfile.write(folder / name, noise, 16_000)
+    return folder
+
+
+@pytest.fixture
+def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder in which job folders are made; it must be empty in the end."""
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    yield folder
+    assert not list(folder.iterdir())
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("codetalker")]
+
+
+def request(model: Path, audio: Path, **more: object) -> GenerateRequest:
+    style = np.array([[1.0, 0.0, 0.0]], np.float32)
+    return GenerateRequest(AudioSource(audio), model, style, device="cpu", **more)  # type: ignore[arg-type]
+
+
+def until_final(client: JobClient) -> list[messages.Message]:
+    said: list[messages.Message] = []
+    deadline = time.monotonic() + WAIT_S
+    while client.running:
+        assert time.monotonic() < deadline, f"no final message; so far: {said[-3:]}"
+        said += client.poll()
+        time.sleep(0.01)
+    return said
+
+
+def until_stage(client: JobClient, stage: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        said = client.poll()
+        assert not any(isinstance(message, messages.FINAL) for message in said), said[-1]
+        if any(isinstance(message, messages.Progress) and message.stage == stage for message in said):
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"stage {stage} was never reached")
+
+
+def worker_pid(client: JobClient) -> int:
+    assert client.worker_pid is not None
+    return client.worker_pid
+
+
+def gone(pid: int, wait_s: float = WAIT_S) -> bool:
+    deadline = time.monotonic() + wait_s
+    while True:
+        state = subprocess.run(
+            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
+        if not state.stdout.strip() or state.stdout.startswith("Z"):
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.05)
+
+
+def test_both_modes_give_the_same_motion(jobs: Path, model: Path, sounds: Path) -> None:
+    motions: list[Motion] = []
+    for mode in ("worker", "inside"):
+        client = JobClient(mode)
+        try:
+            client.start(request(model, sounds / "short.wav", fps=24.0))
+            with pytest.raises(RuntimeError):
+                client.start(request(model, sounds / "short.wav"))
+            said = until_final(client)
+            done = said[-1]
+            assert isinstance(done, messages.Done), done
+            assert all(isinstance(message, messages.Progress) for message in said[:-1])
+            assert done.report.device == "cpu" and done.report.frames == done.motion.frame_count == 24
+            assert {"audio", "libraries", "model", "speech", "codes", "frames"} <= set(done.report.seconds)
+            motions.append(done.motion)
+            # The next job uses the same host.
+            again = client.run_blocking(request(model, sounds / "short.wav", fps=24.0))
+            np.testing.assert_array_equal(again.codes, done.motion.codes)
+        finally:
+            client.close()
+    np.testing.assert_array_equal(motions[0].codes, motions[1].codes)
+    np.testing.assert_allclose(motions[0].offsets, motions[1].offsets, atol=1e-7)
+
+
+@pytest.mark.parametrize("mode", ["worker", "inside"])
+def test_errors_arrive_as_they_were_raised_and_the_host_goes_on(
+    jobs: Path, model: Path, sounds: Path, tmp_path: Path, mode: str
+) -> None:
+    client = JobClient(mode)
+    try:
+        with pytest.raises(AudioError, match=r"absent\.wav' does not exist"):
+            client.run_blocking(request(model, tmp_path / "absent.wav"))
+        packed = AudioSource(Path("packed.wav"), (sounds / "short.wav").read_bytes())
+        style = np.array([[0.0, 0.5, 0.5]], np.float32)
+        assert client.run_blocking(GenerateRequest(packed, model, style, "cpu")).frame_count > 20
+        with pytest.raises(JobError) as bug:  # a rate that no caller lets through
+            client.run_blocking(request(model, sounds / "short.wav", fps=-1.0))
+        assert "Traceback" in bug.value.traceback and "frame rate" in str(bug.value)
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize("mode", ["worker", "inside"])
+def test_cancelling_in_the_middle(jobs: Path, model: Path, sounds: Path, mode: str) -> None:
+    client = JobClient(mode)
+    try:
+        client.start(request(model, sounds / "long.wav"))
+        until_stage(client, "speech")
+        client.cancel()
+        assert until_final(client)[-1] == messages.Cancelled()
+        # A later job is not disturbed by the old cancel.
+        assert client.run_blocking(request(model, sounds / "short.wav")).frame_count == 30
+        asked = iter([False] * 3 + [True] * 10_000)
+        with pytest.raises(Cancelled):
+            client.run_blocking(request(model, sounds / "long.wav"), cancelled=lambda: next(asked))
+        assert client.poll() == []
+    finally:
+        client.close()
+
+
+@pytest.mark.parametrize("mode", ["worker", "inside"])
+def test_closing_in_the_middle_leaves_nothing(jobs: Path, model: Path, sounds: Path, mode: str) -> None:
+    client = JobClient(mode)
+    client.start(request(model, sounds / "long.wav"))
+    until_stage(client, "speech")
+    pid = worker_pid(client) if mode == "worker" and sys.platform != "win32" else None
+    client.close()
+    assert not client.running and client.poll() == []
+    assert pid is None or gone(pid)
+
+
+@pytest.mark.parametrize("mode", ["worker", "inside"])
+def test_a_caller_that_breaks_off_leaves_nothing(jobs: Path, model: Path, sounds: Path, mode: str) -> None:
+    def interrupt(stage: str, done: int, total: int) -> None:
+        if stage == "speech":
+            raise KeyboardInterrupt
+
+    client = JobClient(mode)
+    with pytest.raises(KeyboardInterrupt):
+        client.run_blocking(request(model, sounds / "long.wav"), interrupt)
+    client.close()
+
+
+@posix
+def test_a_killed_worker_is_reported_and_replaced(jobs: Path, model: Path, sounds: Path) -> None:
+    client = JobClient("worker")
+    try:
+        client.start(request(model, sounds / "long.wav"))
+        until_stage(client, "speech")
+        os.kill(worker_pid(client), signal.SIGKILL)
+        failed = until_final(client)[-1]
+        assert isinstance(failed, messages.Failed)
+        assert "signal 9 (SIGKILL)" in failed.message and "memory" in failed.hint
+        assert isinstance(error_of(failed), EngineError)
+        assert client.run_blocking(request(model, sounds / "short.wav")).frame_count == 30
+        # Between two jobs, too.
+        pid = worker_pid(client)
+        os.kill(pid, signal.SIGKILL)
+        assert gone(pid)
+        assert client.run_blocking(request(model, sounds / "short.wav")).frame_count == 30
+    finally:
+        client.close()
+
+
+@posix
+def test_the_worker_dies_with_its_parent(jobs: Path, model: Path, sounds: Path) -> None:
+    script = (
+        "import sys, time, numpy as np\n"
+        "from pathlib import Path\n"
+        "from codetalker_blender.contracts import AudioSource, GenerateRequest\n"
+        "from codetalker_blender.job.client import JobClient\n"
+        "client = JobClient('worker')\n"
+        "style = np.array([[1, 0, 0]], np.float32)\n"
+        "client.start(GenerateRequest(AudioSource(Path(sys.argv[1])), Path(sys.argv[2]), style, 'cpu'))\n"
+        "while not any(getattr(m, 'stage', '') == 'speech' for m in client.poll()): time.sleep(0.01)\n"
+        "print(client.worker_pid, flush=True)\n"
+        "time.sleep(1000)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(jobs)}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(sounds / "long.wav"), str(model)],
+        env=environment,
+        stdout=subprocess.PIPE,
+    )
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    assert not gone(pid, 0.0)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    assert gone(pid)
+
+
+def test_leaving_python_in_the_middle_is_clean(jobs: Path, model: Path, sounds: Path) -> None:
+    script = (
+        "import sys, time, numpy as np\n"
+        "from pathlib import Path\n"
+        "from codetalker_blender.contracts import AudioSource, GenerateRequest\n"
+        "from codetalker_blender.job.client import JobClient\n"
+        "style = np.array([[1, 0, 0]], np.float32)\n"
+        "job = GenerateRequest(AudioSource(Path(sys.argv[1])), Path(sys.argv[2]), style, 'cpu')\n"
+        "clients = [JobClient('worker'), JobClient('inside')]\n"
+        "for client in clients:\n"
+        "    client.start(job)\n"
+        "    while not any(getattr(m, 'stage', '') == 'speech' for m in client.poll()): time.sleep(0.01)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(jobs)}
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(sounds / "long.wav"), str(model)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_libraries_print_does_not_disturb(jobs: Path, model: Path, sounds: Path, tmp_path: Path) -> None:
+    """A start-up file that prints before the worker runs, and prints at every import of torch."""
+    noisy = tmp_path / "noisy"
+    noisy.mkdir()
+    (noisy / "sitecustomize.py").write_text(
+        "import builtins, os, sys\n"
+        "print('Welcome'); print('{\"type\": 1}')\n"
+        "real = builtins.__import__\n"
+        "def loud(name, *rest, **more):\n"
+        "    if name == 'torch':\n"
+        "        print('importing torch'); os.write(1, b'from C\\n')\n"
+        "    return real(name, *rest, **more)\n"
+        "builtins.__import__ = loud\n"
+    )
+    client = JobClient("worker", extra_paths=[noisy])
+    try:
+        assert client.run_blocking(request(model, sounds / "short.wav")).frame_count == 30
+    finally:
+        client.close()
+
+
+def test_a_python_that_cannot_run_the_model(jobs: Path, model: Path, sounds: Path, tmp_path: Path) -> None:
+    client = JobClient("worker", python=tmp_path / "no python")
+    with pytest.raises(EngineError, match="no python' cannot be started"):
+        client.run_blocking(request(model, sounds / "short.wav"))
+    client.close()
+    # One that lacks torch, and one that ends at once.
+    for text, says in (
+        ("import sys; sys.modules['torch'] = None\n", "lacks the module 'torch'"),
+        ("import os; os.write(2, b'disk on fire\\n'); os._exit(7)\n", "exit status 7: disk on fire"),
+    ):
+        (tmp_path / "sitecustomize.py").write_text(text)
+        client = JobClient("worker", extra_paths=[tmp_path])
+        try:
+            with pytest.raises(EngineError, match=says):
+                client.run_blocking(request(model, sounds / "short.wav"))
+        finally:
+            client.close()
+
+
+def test_the_workers_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PYTHONSTARTUP", "start.py")
+    monkeypatch.setenv("PYTHONHOME", "/elsewhere")
+    monkeypatch.setenv("PYTHONPATH", "/somebody/elses")
+    environment = worker_environment([tmp_path])
+    assert "PYTHONSTARTUP" not in environment and "PYTHONHOME" not in environment
+    assert environment["PYTHONPATH"].split(os.pathsep) == [str(ROOT), str(tmp_path)]
+    with pytest.raises(ValueError, match="mode"):
+        JobClient("thread")
