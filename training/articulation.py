@@ -24,6 +24,7 @@ from training.articulation_targets import DIPHTHONGS, TARGETS, Style, Target
 from training.articulation_upper import upper_face
 from training.datasets.clip import Phone
 from training.datasets.phones import BILABIALS, LABIODENTALS, OPEN_VOWELS, SIBILANTS, SILENCE, VOWELS
+from training.metrics import phone_frames
 
 #: Silences of this length and more are rest; shorter ones are a phone among others.
 REST_FROM_S = 0.15
@@ -45,7 +46,12 @@ _FADE = {
     "opening_mm": (50.0, 50.0), "jaw_mm": (32.0, 32.0), "width_mm": (15.0, 22.0), "funnel": (18.0, 25.0),
     "tongue": (50.0, 50.0), "press": (50.0, 50.0), "tuck": (50.0, 50.0),
 }  # fmt: skip
-_FORCE = {"opening_mm": "opening_force", "jaw_mm": "jaw_force", "width_mm": "width_force", "funnel": "width_force"}
+_FORCE = {
+    "opening_mm": "opening_force",
+    "jaw_mm": "jaw_force",
+    "width_mm": "width_force",
+    "funnel": "width_force",
+}
 #: Half of this share of a phone on each side of its centre pulls with full force.
 _CORE = 0.4
 #: Closing after the last sound and opening before the first take this long where there is room.
@@ -80,7 +86,12 @@ class Articulator:
         self._tuck, self.contact_mm = self._find_contact()
 
     def animate(
-        self, phones: tuple[Phone, ...], waveform: Waveform, fps: float, style: Style, rng: np.random.Generator
+        self,
+        phones: tuple[Phone, ...],
+        waveform: Waveform,
+        fps: float,
+        style: Style,
+        rng: np.random.Generator,
     ) -> FloatArray:
         """Shape weights (T, K) in [0, 1] for speech; T = whole frames of the sound.
 
@@ -118,7 +129,6 @@ class Articulator:
     def _solve(self, tracks: dict[str, Floats], smile: Floats, lean: float) -> Floats:
         """Weights (T, K) whose mid-lips have the wanted opening."""
         opening = tracks["opening_mm"]
-        one = np.ones(len(opening))
         jaw = self._direction({"jawOpen": 1.0})
         shut = self._direction({"mouthClose": 1.0})
         part = self._direction({"mouthLowerDown": 1.0, "mouthUpperUp": 0.5}, lean)
@@ -158,7 +168,8 @@ class Articulator:
                 }
             )
             for jaw_mm, close, roll, up, shrug in itertools.product(
-                (0.5, 1.2, 2.0, 3.0), (0.0, 0.5, 1.0), (0.2, 0.4, 0.6, 0.8, 1.0), (0.0, 0.15, 0.3), (0.0, 0.3, 0.6)
+                (0.5, 1.2, 2.0, 3.0), (0.0, 0.5, 1.0), (0.2, 0.4, 0.6, 0.8, 1.0),
+                (0.0, 0.15, 0.3), (0.0, 0.3, 0.6),
             )
         ]  # fmt: skip
         poses = np.array(candidates)
@@ -176,13 +187,7 @@ def loudness(waveform: Waveform, frames: int, fps: float) -> Floats:
     power = (total[edges[1:]] - total[edges[:-1]]) / np.maximum(edges[1:] - edges[:-1], 1)
     level_db = 10.0 * np.log10(power + 1e-9)
     loud = float(np.percentile(level_db, 95))
-    return np.clip((level_db - (loud - 30.0)) / 30.0, 0.0, 1.0)
-
-
-def owned_frames(phone: Phone, fps: float, frames: int) -> Indices:
-    """The frames with start ≤ t / fps < end; may be none for a very short phone."""
-    first, last = np.ceil(phone.start_s * fps - 1e-6), np.ceil(phone.end_s * fps - 1e-6)
-    return np.arange(max(int(first), 0), min(int(last), frames))
+    return np.asarray(np.clip((level_db - (loud - 30.0)) / 30.0, 0.0, 1.0))
 
 
 def _rests(phone: Phone, phones: tuple[Phone, ...]) -> bool:
@@ -191,7 +196,9 @@ def _rests(phone: Phone, phones: tuple[Phone, ...]) -> bool:
     return phone.label == SILENCE and (at_end or phone.duration_s >= REST_FROM_S)
 
 
-def _segments(phones: tuple[Phone, ...], loud: Floats, fps: float, rng: np.random.Generator) -> list[_Segment]:
+def _segments(
+    phones: tuple[Phone, ...], loud: Floats, fps: float, rng: np.random.Generator
+) -> list[_Segment]:
     """Targets in time; diphthongs become two; long silences none; vowels open more when louder."""
     segments: list[_Segment] = []
     for phone in phones:
@@ -199,7 +206,7 @@ def _segments(phones: tuple[Phone, ...], loud: Floats, fps: float, rng: np.rando
             continue
         gain = 1.0
         if phone.label in VOWELS:
-            own = owned_frames(phone, fps, len(loud))
+            own = phone_frames(phone, fps, len(loud))
             level = float(loud[own].max()) if len(own) else 0.8
             gain = (0.8 + 0.3 * level) * float(np.exp(rng.normal(0.0, 0.05)))
         first, second, share = DIPHTHONGS.get(phone.label, (phone.label, "", 1.0))
@@ -257,13 +264,13 @@ def _smooth(x: Floats) -> Floats:
 
 
 def _enforce(tracks: dict[str, Floats], phones: tuple[Phone, ...], fps: float) -> None:
-    """Put the promises into the tracks, in place; adds "least_mm", the opening that must be kept per frame."""
+    """Put the promises into the tracks, in place; adds "least_mm", the opening to keep per frame."""
     opening, jaw, tuck = tracks["opening_mm"], tracks["jaw_mm"], tracks["tuck"]
     frames = len(opening)
     least = tracks["least_mm"] = np.zeros(frames)
     closed = _closure_frames(phones, fps, frames)
     for phone in phones:
-        own = owned_frames(phone, fps, frames)
+        own = phone_frames(phone, fps, frames)
         if phone.label in OPEN_VOWELS:
             free = own[~np.isin(own, closed)]
             if len(free):
@@ -288,26 +295,26 @@ def _enforce(tracks: dict[str, Floats], phones: tuple[Phone, ...], fps: float) -
 
 def _closure_frames(phones: tuple[Phone, ...], fps: float, frames: int) -> Indices:
     """Frames at which bilabials are shut: all their own (p and b: but for the burst), at least one each."""
-    owners = {}
+    only_chance: set[int] = set()
     for phone in phones:
         if phone.label in OPEN_VOWELS:
-            own = owned_frames(phone, fps, frames)
+            own = phone_frames(phone, fps, frames)
             if len(own) == 1:
-                owners[int(own[0])] = phone
+                only_chance.add(int(own[0]))
     closed: set[int] = set()
     for phone in phones:
         if phone.label not in BILABIALS:
             continue
         share = 1.0 if phone.label == "m" else 0.75
         held = Phone(phone.label, phone.start_s, phone.start_s + share * phone.duration_s)
-        own = [int(frame) for frame in owned_frames(held, fps, frames)]
-        if not own:
+        held_frames = [int(frame) for frame in phone_frames(held, fps, frames)]
+        if not held_frames:
             # Shorter than a frame: the nearest one that is not a vowel's only chance to open.
             middle = 0.5 * (phone.start_s + phone.end_s) * fps
             around = sorted(range(int(middle) - 1, int(middle) + 3), key=lambda frame: abs(frame - middle))
             inside = [frame for frame in around if 0 <= frame < frames]
-            own = [frame for frame in inside if frame not in owners][:1] or inside[:1]
-        closed.update(own)
+            held_frames = [frame for frame in inside if frame not in only_chance][:1] or inside[:1]
+        closed.update(held_frames)
     return np.array(sorted(closed), np.int64)
 
 
@@ -317,7 +324,7 @@ def _nearest_frame(phone: Phone, fps: float, frames: int) -> int:
 
 def _tent(frames: int, peak: int, height: float, slope: float) -> Floats:
     """(T,) ``height`` at ``peak``, falling by ``slope`` per frame, never below 0."""
-    return np.maximum(height - slope * np.abs(np.arange(frames) - peak), 0.0)
+    return np.asarray(np.maximum(height - slope * np.abs(np.arange(frames) - peak), 0.0))
 
 
 def _limit_slope(track: Floats, step: float) -> None:

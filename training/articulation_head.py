@@ -59,7 +59,8 @@ def read_head(folder: Path) -> Head:
         raise UserError(f"'{path}' cannot be read as names and deltas of shapes: {error}.") from error
     if deltas.shape != (len(names), face.vertex_count, 3) or not np.isfinite(deltas).all():
         raise UserError(
-            f"'{path}': 'deltas' must be finite and ({len(names)}, {face.vertex_count}, 3), not {deltas.shape}."
+            f"'{path}': 'deltas' must be finite and ({len(names)}, {face.vertex_count}, 3), "
+            f"not {deltas.shape}."
         )
     head = Head(face, tuple(str(name) for name in names), deltas.astype(np.float32))
     check_head(head)

@@ -48,7 +48,12 @@ def upper_face(
 
 
 def _accents(
-    phones: tuple[Phone, ...], loud: Floats, time_s: Floats, fps: float, style: Style, rng: np.random.Generator
+    phones: tuple[Phone, ...],
+    loud: Floats,
+    time_s: Floats,
+    fps: float,
+    style: Style,
+    rng: np.random.Generator,
 ) -> Floats:
     track, last_s = np.zeros(len(time_s)), -1.0
     for phone in phones:

@@ -59,12 +59,12 @@ def lve_codetalker(truths: Sequence[Array], predictions: Sequence[Array], lips: 
 
     CodeTalker ``main/cal_metric.py``.
     """
-    return _mean(np.concatenate([(_distances(g[:, lips], p[:, lips]) ** 2).max(axis=1)
-                                 for g, p in zip(truths, predictions, strict=True)]))  # fmt: skip
+    pairs = zip(truths, predictions, strict=True)
+    return _mean(np.concatenate([(_distances(g[:, lips], p[:, lips]) ** 2).max(axis=1) for g, p in pairs]))
 
 
 def lve_per_clip(truths: Sequence[Array], predictions: Sequence[Array], lips: Array) -> float:
-    """As :func:`lve_codetalker`, averaged per clip and then over clips; unit^2 (DiffSpeaker, UniTalker)."""
+    """As :func:`lve_codetalker`, per clip, then averaged over clips; unit^2 (DiffSpeaker, UniTalker)."""
     return _mean(np.array([lve_codetalker([g], [p], lips) for g, p in zip(truths, predictions, strict=True)]))
 
 
@@ -72,8 +72,10 @@ def lve_mm(
     truths: Sequence[Array], predictions: Sequence[Array], lips: Array, mm_per_unit: float = 1000.0
 ) -> float:
     """Mean over pooled frames of max over lip v of |GT-P|; mm (MeshTalk's kind, no alignment)."""
-    return mm_per_unit * _mean(np.concatenate([_distances(g[:, lips], p[:, lips]).max(axis=1)
-                                               for g, p in zip(truths, predictions, strict=True)]))  # fmt: skip
+    pairs = zip(truths, predictions, strict=True)
+    return mm_per_unit * _mean(
+        np.concatenate([_distances(g[:, lips], p[:, lips]).max(axis=1) for g, p in pairs])
+    )
 
 
 def mve_mm(truths: Sequence[Array], predictions: Sequence[Array], mm_per_unit: float = 1000.0) -> float:
@@ -101,7 +103,7 @@ def fdd_codetalker(truths: Sequence[Array], predictions: Sequence[Array], upper:
 
 
 def fdd_abs(truths: Sequence[Array], predictions: Sequence[Array], upper: Array) -> float:
-    """Mean over clips of the absolute per-clip difference of :func:`fdd_codetalker`; unit^2 (FaceDiffuser)."""
+    """Mean over clips of the absolute per-clip :func:`fdd_codetalker`; unit^2 (FaceDiffuser)."""
     return _mean(np.array([abs(_fdd_of_clip(g, p, upper)) for g, p in zip(truths, predictions, strict=True)]))
 
 
@@ -182,7 +184,7 @@ def rounding_r(truth_corners_mm: Array, predicted_corners_mm: Array) -> float:
 
 
 def lower_lip(face: FaceMesh) -> NDArray[np.int64]:
-    """The vertices of ``region_lips`` that are nearer, along edges, to the lower mid-lip than to the upper."""
+    """The vertices of ``region_lips`` with fewer edges to the lower mid-lip vertex than to the upper."""
     upper, lower = (int(vertex) for vertex in face.mid_lips)
     lips = np.asarray(face.regions.get("lips", np.zeros(0, np.int32)), np.int64)
     if not len(lips):
@@ -268,7 +270,7 @@ def silent_frames(phones: Sequence[Phone], fps: float, frames: int) -> NDArray[n
 def lip_speed_mm_s(offsets: Array, lips: Array, fps: float, mm_per_unit: float = 1000.0) -> Floats:
     """Mean speed of the lip vertices from frame t-1 to t; (T,) mm/s, the first is 0."""
     step = np.linalg.norm(np.diff(offsets[:, lips].astype(np.float64), axis=0), axis=-1).mean(axis=1)
-    return np.concatenate([[0.0], mm_per_unit * fps * step])[: len(offsets)]
+    return np.asarray(np.concatenate([[0.0], mm_per_unit * fps * step])[: len(offsets)])
 
 
 def silence_stillness(opening_mm: Array, speed_mm_s: Array, silent: NDArray[np.bool_]) -> tuple[float, float]:
@@ -298,7 +300,7 @@ def mtm_ms(truth_opening_mm: Array, predicted_opening_mm: Array, fps: float, ban
     if len(a) < 4 or a.std() < 1e-9 or b.std() < 1e-9:
         return float("nan")
     slope_a, slope_b = _keogh_slope((a - a.mean()) / a.std()), _keogh_slope((b - b.mean()) / b.std())
-    path = _warp((slope_a[:, None] - slope_b[None]) ** 2, max(1, round(band_s * fps)))
+    path = _warp(np.square(slope_a[:, None] - slope_b[None]), max(1, round(band_s * fps)))
     turns = np.diff(np.sign(np.diff(a)))
     extrema = set((np.flatnonzero(turns) + 1).tolist())
     # slope i belongs to frame i + 1
@@ -321,7 +323,11 @@ def _warp(cost: Floats, band: int) -> list[tuple[int, int]]:
     path, i, j = [], n, n
     while i > 0 and j > 0:
         path.append((i - 1, j - 1))
-        steps = ((total[i - 1, j - 1], i - 1, j - 1), (total[i - 1, j], i - 1, j), (total[i, j - 1], i, j - 1))
+        steps = (
+            (total[i - 1, j - 1], i - 1, j - 1),
+            (total[i - 1, j], i - 1, j),
+            (total[i, j - 1], i, j - 1),
+        )
         _, i, j = min(steps)
     return path
 

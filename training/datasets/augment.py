@@ -6,6 +6,7 @@ Only numpy, cheap enough to run per training step.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codetalker_blender.contracts import FloatArray
 from training.datasets.clip import SPEECH_RATE_HZ
@@ -28,7 +29,7 @@ def resample(samples: FloatArray, step: float) -> FloatArray:
     return _sinc(samples, np.arange(count) * step, 1.0)
 
 
-def _sinc(samples: FloatArray, places: np.ndarray, cutoff: float) -> FloatArray:
+def _sinc(samples: FloatArray, places: NDArray[np.float64], cutoff: float) -> FloatArray:
     half = int(np.ceil(_SINC_HALF_WIDTH / cutoff))
     base = np.floor(places).astype(np.int64)
     fraction = places - base
@@ -77,7 +78,7 @@ def _noise(count: int, speech: FloatArray, rng: np.random.Generator) -> FloatArr
     level = float(np.sqrt(np.mean(np.square(speech, dtype=np.float64))))
     below_db = float(rng.uniform(10.0, 40.0))
     noise *= level * 10.0 ** (-below_db / 20.0) / max(float(np.sqrt(np.mean(noise**2))), 1e-9)
-    return noise.astype(np.float32)
+    return np.asarray(noise, np.float32)
 
 
 def _low_pass(samples: FloatArray, cutoff_hz: float) -> FloatArray:

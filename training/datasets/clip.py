@@ -21,7 +21,10 @@ LENGTH_TOLERANCE_S = 0.1
 
 @dataclass(frozen=True)
 class Phone:
-    """One phone of the common set (see ``phones.py``); ``pau`` is silence.  Times in seconds from the clip's start."""
+    """One phone of the common set (see ``phones.py``); ``pau`` is silence.
+
+    Times are seconds from the clip's start.
+    """
 
     label: str
     start_s: float

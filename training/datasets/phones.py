@@ -16,9 +16,7 @@ SIBILANTS = frozenset({"s", "z", "sh", "zh", "ch", "jh"})
 #: The vowels whose mouth must open (definition of ``false_closure``).
 OPEN_VOWELS = frozenset({"aa", "ae", "ah", "ao", "eh", "ow", "ay", "ey", "aw"})
 VOWELS = OPEN_VOWELS | {"ax", "er", "ih", "iy", "oy", "uh", "uw"}
-CONSONANTS = (
-    "b ch d dh f g hh jh k l m n ng p r s sh t th v w y z zh"
-).split()
+CONSONANTS = ("b ch d dh f g hh jh k l m n ng p r s sh t th v w y z zh").split()
 PHONES = frozenset(VOWELS) | frozenset(CONSONANTS) | {SILENCE}
 
 #: espeak-ng name -> phones; several phones share the time equally.
@@ -45,7 +43,8 @@ _ESPEAK: dict[str, tuple[str, ...]] = {
     "O2": ("ao",), "U": ("uh",), "u": ("uw",), "o": ("ow",), "u#": ("uw",), "y#": ("iy",),
     # long vowels and diphthongs
     "A:": ("aa",), "A": ("aa",), "A#": ("aa",), "O:": ("ao",), "i:": ("iy",), "u:": ("uw",), "3:": ("er",),
-    "3": ("er",), "aI": ("ay",), "aI2": ("ay",), "eI": ("ey",), "OI": ("oy",), "aU": ("aw",), "oU": ("ow",), "e:": ("ey",),
+    "3": ("er",), "aI": ("ay",), "aI2": ("ay",), "eI": ("ey",), "OI": ("oy",), "aU": ("aw",), "oU": ("ow",),
+    "e:": ("ey",),
     "o:": ("ow",), "a:": ("aa",), "E:": ("eh",),
     # vowels before r
     "A@": ("aa", "r"), "O@": ("ao", "r"), "o@": ("ao", "r"), "e@": ("eh", "r"), "i@": ("iy", "ax"),

@@ -68,7 +68,8 @@ _QUESTIONS = (
 ).split("|")
 _COMMANDS = (
     "Please pass me {noun}.|Put {noun} {place}.|Move {plural} {place} and wait.|Bring {name} {noun}.|"
-    "Stop, look, and open {noun}.|Never push {plural} {place}.|Keep both {plural} warm.|Imagine {noun} {place}."
+    "Stop, look, and open {noun}.|Never push {plural} {place}.|Keep both {plural} warm.|"
+    "Imagine {noun} {place}."
 ).split("|")
 
 #: Pseudo-words are spelled from these, all equally likely, so that rare phones get their share.

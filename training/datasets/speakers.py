@@ -89,7 +89,9 @@ class Synthesisers:
     def __init__(self) -> None:
         missing = missing_synthesisers()
         if missing:
-            raise UserError(f"Made speech needs {' and '.join(missing)}, which cannot be found.", PACKAGES_HINT)
+            raise UserError(
+                f"Made speech needs {' and '.join(missing)}, which cannot be found.", PACKAGES_HINT
+            )
         self._espeak: _Espeak | None = None
 
     def speak(self, speaker: Speaker, text: str, *, rate: float = 1.0, pitch: float = 1.0) -> Utterance:
@@ -111,7 +113,8 @@ def _speak_flite(speaker: Speaker, text: str, rate: float, pitch: float) -> Utte
         done = subprocess.run(command, capture_output=True, text=True, timeout=_FLITE_TIMEOUT_S, check=False)
         if done.returncode or not path.is_file():
             raise UserError(
-                f"flite could not speak with its voice {speaker.voice}: {done.stderr.strip()[:200]}", PACKAGES_HINT
+                f"flite could not speak with its voice {speaker.voice}: {done.stderr.strip()[:200]}",
+                PACKAGES_HINT,
             )
         samples, rate_hz = soundfile.read(path, dtype="float32")
     phones, time_s = [], 0.0
@@ -159,7 +162,9 @@ class _Event(ctypes.Structure):
     ]  # fmt: skip
 
 
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
 
 
 class _Espeak:

@@ -32,6 +32,7 @@ from training.datasets.clip import SPEECH_RATE_HZ, Clip, Dataset, Phone
 from training.datasets.phones import SILENCE
 from training.datasets.sentences import draw_sentence
 from training.datasets.speakers import HELD_OUT_SPEAKERS, TRAINING_TURNS, Speaker, Synthesisers, Utterance
+from training.scores import print_report, score
 
 #: Raised by hand when the code changes what it makes from the same settings.
 SPEECH_VERSION, MOTION_VERSION = 2, 2
@@ -75,8 +76,10 @@ def build(
     Raises UserError when a synthesiser is missing or the head cannot speak.
     """
     if split not in DEFAULT_MINUTES:
-        raise UserError(f"The made corpus has no split called '{split}'.", f"It has {', '.join(DEFAULT_MINUTES)}.")
-    wanted = DEFAULT_MINUTES[split] if minutes is None else minutes
+        raise UserError(
+            f"The made corpus has no split called '{split}'.", f"It has {', '.join(DEFAULT_MINUTES)}."
+        )
+    wanted = DEFAULT_MINUTES[split] if minutes is None else float(minutes)
     speech_key = {"version": SPEECH_VERSION, "seed": seed, "minutes": wanted, "split": split,
                   "speakers": [asdict(s) for s in _speakers(split)]}  # fmt: skip
     spoken = _cached_speech(cache_dir, speech_key, lambda: _speak_split(seed, wanted, split, report))
@@ -84,7 +87,8 @@ def build(
     motion_key = {"version": MOTION_VERSION, "speech": speech_key, "fps": FPS,
                   "targets": {k: asdict(v) for k, v in TARGETS.items()}, "diphthongs": DIPHTHONGS,
                   "styles": [asdict(s) for s in STYLES],
-                  "head": [_digest((head_dir / name).read_bytes()) for name in (FACE_FILE, SHAPES_FILE)]}  # fmt: skip
+                  "head": [_digest((head_dir / n).read_bytes()) for n in (FACE_FILE, SHAPES_FILE)],
+                  }  # fmt: skip
 
     def animate() -> list[FloatArray]:
         report(f"moving {len(spoken)} faces")
@@ -98,7 +102,8 @@ def build(
 
     weights = _cached_motion(cache_dir, motion_key, animate)
     clips = tuple(
-        Clip(c.name, c.style, c.voice, c.waveform, FPS, w, c.phones) for c, w in zip(spoken, weights, strict=True)
+        Clip(c.name, c.style, c.voice, c.waveform, FPS, w, c.phones)
+        for c, w in zip(spoken, weights, strict=True)
     )
     return Dataset(head.face, head.shape_names, head.deltas, tuple(style.name for style in STYLES), clips)
 
@@ -133,7 +138,7 @@ def speak_clip(
     rate, pitch = float(rng.uniform(0.85, 1.1)), float(rng.uniform(0.88, 1.15))
     step = float(rng.uniform(_SLOWEST, _FASTEST)) if stretch and rng.random() < 0.7 else 1.0
     limit_s = _LONGEST_S * step
-    parts = [_silence(float(rng.choice([0.0, 0.25, 0.5, 0.9], p=[0.25, 0.35, 0.25, 0.15])))]
+    parts = [silence(float(rng.choice([0.0, 0.25, 0.5, 0.9], p=[0.25, 0.35, 0.25, 0.15])))]
     length_s = parts[0].waveform.duration_s
     goal_s = float(rng.uniform(_SHORTEST_S, 0.75 * _LONGEST_S)) * step
     while length_s < goal_s:
@@ -142,10 +147,10 @@ def speak_clip(
             if len(parts) > 1:
                 break
             continue
-        pause = _silence(float(rng.choice([0.0, 0.1, 0.35, 0.7], p=[0.35, 0.2, 0.3, 0.15])))
+        pause = silence(float(rng.choice([0.0, 0.1, 0.35, 0.7], p=[0.35, 0.2, 0.3, 0.15])))
         parts += [spoken, pause]
         length_s += spoken.waveform.duration_s + pause.waveform.duration_s
-    samples, phones = _joined(parts)
+    samples, phones = join(parts)
     if step != 1.0:
         samples = resample(samples, step)
         phones = tuple(Phone(p.label, p.start_s / step, p.end_s / step) for p in phones)
@@ -156,14 +161,15 @@ def speak_clip(
     return Waveform(np.clip(samples, -0.999, 0.999).astype(np.float32), SPEECH_RATE_HZ), phones
 
 
-def _silence(duration_s: float) -> Utterance:
+def silence(duration_s: float) -> Utterance:
+    """Nothing said for a while."""
     count = int(duration_s * SPEECH_RATE_HZ)
     phones = (Phone(SILENCE, 0.0, count / SPEECH_RATE_HZ),) if count else ()
     return Utterance(Waveform(np.zeros(count, np.float32), SPEECH_RATE_HZ), phones)
 
 
-def _joined(parts: Sequence[Utterance]) -> tuple[FloatArray, tuple[Phone, ...]]:
-    """One sound and one phone row; neighbouring silences become one."""
+def join(parts: Sequence[Utterance]) -> tuple[FloatArray, tuple[Phone, ...]]:
+    """Sounds one after another: one sound and one phone row; neighbouring silences become one."""
     phones: list[Phone] = []
     start_s = 0.0
     for part in parts:
@@ -204,6 +210,10 @@ def _read(path: Path) -> dict[str, NDArray[np.generic]] | None:
         return None
 
 
+def _as_int16(samples: FloatArray) -> NDArray[np.int16]:
+    return np.asarray(np.round(samples * 32767.0), np.int16)
+
+
 def _cached_speech(cache_dir: Path, key: object, make: Callable[[], list[SpokenClip]]) -> list[SpokenClip]:
     path = _path(cache_dir, "speech", key)
     arrays = _read(path)
@@ -212,7 +222,9 @@ def _cached_speech(cache_dir: Path, key: object, make: Callable[[], list[SpokenC
         counts = [len(clip.waveform.samples) for clip in clips]
         phones = [(phone, index) for index, clip in enumerate(clips) for phone in clip.phones]
         arrays = {
-            "samples": np.concatenate([np.round(c.waveform.samples * 32767.0).astype(np.int16) for c in clips]),
+            "samples": np.concatenate(
+                [np.round(c.waveform.samples * 32767.0).astype(np.int16) for c in clips]
+            ),
             "sample_ends": np.cumsum(counts),
             "names": np.array([clip.name for clip in clips]),
             "voices": np.array([clip.voice for clip in clips]),
@@ -226,16 +238,18 @@ def _cached_speech(cache_dir: Path, key: object, make: Callable[[], list[SpokenC
     samples = np.split(arrays["samples"], arrays["sample_ends"][:-1].astype(np.int64))
     rows: list[list[Phone]] = [[] for _ in samples]
     for index, label, (start, end) in zip(
-        arrays["phone_clip"].tolist(), arrays["phone_labels"].tolist(), arrays["phone_times"].tolist(), strict=True
+        arrays["phone_clip"].tolist(),
+        arrays["phone_labels"].tolist(),
+        arrays["phone_times"].tolist(),
+        strict=True,
     ):
         rows[index].append(Phone(label, start, end))
+    names, styles, voices = (arrays[name].tolist() for name in ("names", "styles", "voices"))
+    sounds = [Waveform(piece.astype(np.float32) / np.float32(32767.0), SPEECH_RATE_HZ) for piece in samples]
     return [
-        SpokenClip(name, style, voice, Waveform(sound.astype(np.float32) / np.float32(32767.0), SPEECH_RATE_HZ),
-                   tuple(row))
-        for name, style, voice, sound, row in zip(
-            arrays["names"].tolist(), arrays["styles"].tolist(), arrays["voices"].tolist(), samples, rows, strict=True
-        )
-    ]  # fmt: skip
+        SpokenClip(name, style, voice, sound, tuple(row))
+        for name, style, voice, sound, row in zip(names, styles, voices, sounds, rows, strict=True)
+    ]
 
 
 def _cached_motion(cache_dir: Path, key: object, make: Callable[[], list[FloatArray]]) -> list[FloatArray]:
@@ -269,9 +283,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         parser.exit(2, f"{error}\n")
     _print_summary(dataset)
-    # Imported here: evaluation builds corpora through this module.
-    from training.evaluate import print_report, score
-
     print_report(score(dataset, dataset.offsets, limit=options.score, shuffled=False))
     return 0
 
@@ -284,7 +295,9 @@ def _print_summary(dataset: Dataset) -> None:
         ("phones", Counter(phone.label for clip in dataset.clips for phone in clip.phones)),
     ):
         total = sum(counts.values())
-        print(f"{what}: " + ", ".join(f"{name} {100.0 * n / total:.1f} %" for name, n in counts.most_common()))
+        print(
+            f"{what}: " + ", ".join(f"{name} {100.0 * n / total:.1f} %" for name, n in counts.most_common())
+        )
 
 
 if __name__ == "__main__":
