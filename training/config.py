@@ -49,12 +49,15 @@ class SpeechStage:
 class CodebookStage:
     """Stage 1.  region_weights: extra weight of vertex regions in the reconstruction error;
     velocity_weight: of the error between neighbouring frames (0 = off);
+    plain_share: share of the steps that learn a plain autoencoder before the codebook is laid on its
+    latents (0 = quantise from the first step, with the paper's random codebook);
     restart_every: steps between replacing dead codes by encoder outputs (0 = never)."""
 
     schedule: Schedule
     region_weights: dict[str, float] = field(default_factory=dict)
     velocity_weight: float = 0.5
     quantiser_weight: float = 1.0
+    plain_share: float = 0.15
     restart_every: int = 100
 
 

@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from codetalker_blender.engine.bundle import Bundle, save_bundle
@@ -27,7 +28,7 @@ from .config import PRESETS, Preset
 from .datasets import synthetic
 from .datasets.clip import Dataset
 from .loop import RunFolder
-from .train_codebook import train_codebook
+from .train_codebook import fit_scales, train_codebook
 from .train_query import train_query
 from .train_speech import train_speech
 from .windows import VertexBasis, WindowSampler, region_metric, vertex_basis
@@ -60,6 +61,7 @@ def train(preset: Preset, dataset: Dataset, run: RunFolder, name: str) -> Bundle
         seconds[stage] = round(time.monotonic() - started, 1)
         run.log("time", {stage: seconds[stage]})
 
+    fit_scales(codec, query, torch.from_numpy(np.concatenate(sampler.motion)))
     started = time.monotonic()
     train_codebook(codec, sampler, metric, preset.codebook_stage, run, preset.seed)
     timed("codebook_s", started)

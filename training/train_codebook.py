@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from codetalker_blender.engine.codebook import Codec
+from codetalker_blender.engine.query import CodeQuery
 
 from .config import CodebookStage
 from .loop import RunFolder, optimise
@@ -37,6 +38,41 @@ class CodebookRestarts:
         return len(dead)
 
 
+def fit_scales(codec: Codec, query: CodeQuery, motion: Tensor) -> None:
+    """Scale the first and last Linear layers to the data, so that training starts at unit variance.
+
+    motion: (frames, D) of the training set.  Offsets are small numbers of metres; without this the
+    networks' random biases drown them and the codebook collapses to a few codes.
+    Only initial weights change: the networks stay what they are.
+    """
+    mean, spread = motion.mean(dim=0), motion.std(dim=0)
+    spread = spread.clamp_min(0.1 * float(spread.max()))
+    with torch.no_grad():
+        for layer in (codec.encoder.input, query.motion_map):
+            layer.weight.div_(spread)
+            layer.bias.sub_(layer.weight @ mean)
+        codec.decoder.output.weight.mul_(spread[:, None])
+        if codec.decoder.output.bias is not None:
+            codec.decoder.output.bias.copy_(mean)
+
+
+def lay_codebook(codec: Codec, latent: Tensor, seed: int, rounds: int = 10) -> None:
+    """Put the codes on the latents' clusters (k-means from a random start).
+
+    latent: (..., H*C); every component's vectors share the one codebook.
+    """
+    vectors = latent.detach().reshape(-1, codec.config.code_dim)
+    random = torch.Generator().manual_seed(seed)
+    codes = vectors[torch.randperm(len(vectors), generator=random)[: codec.config.code_count]].clone()
+    for _ in range(rounds):
+        nearest = torch.cdist(vectors, codes).argmin(dim=1)
+        sums = torch.zeros_like(codes).index_add_(0, nearest, vectors)
+        counts = torch.bincount(nearest, minlength=len(codes))[:, None]
+        codes = torch.where(counts > 0, sums / counts.clamp_min(1), codes)
+    with torch.no_grad():
+        codec.quantiser.codebook[: len(codes)] = codes
+
+
 def train_codebook(
     codec: Codec, sampler: WindowSampler, metric: Tensor, stage: CodebookStage, run: RunFolder, seed: int
 ) -> None:
@@ -44,10 +80,20 @@ def train_codebook(
     schedule = stage.schedule
     chunks = round(schedule.window_s / sampler.encoder.config.chunk_s)
     restarts = CodebookRestarts(codec, seed)
+    plain_steps = int(stage.plain_share * schedule.steps)
     codec.train()
 
     def losses(step: int) -> dict[str, Tensor]:
         motion = sampler.draw(schedule.batch, chunks, sound=False).motion
+        if step < plain_steps:
+            predicted = codec.decoder(codec.encoder(motion))
+            error = weighted_motion(predicted, motion, metric)
+            speed = weighted_velocity(predicted, motion, metric)
+            return {"total": error + stage.velocity_weight * speed, "plain_mm": error.detach()}
+        if step == plain_steps and plain_steps:
+            wide = sampler.draw(4 * schedule.batch, chunks, sound=False).motion
+            with torch.no_grad():
+                lay_codebook(codec, codec.encoder(wide), seed)
         predicted, latent, codes = codec(motion)
         restarts.saw(latent, codes)
         error = weighted_motion(predicted, motion, metric)
@@ -66,7 +112,7 @@ def train_codebook(
     def after_step(step: int) -> None:
         # none in the last fifth, so that every code has time to settle
         due = stage.restart_every and (step + 1) % stage.restart_every == 0
-        if due and step < 0.8 * schedule.steps:
+        if due and plain_steps <= step < 0.8 * schedule.steps:
             restarts.restart()
 
     optimise("codebook", (codec,), losses, schedule, run, after_step)
