@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from codetalker_blender.contracts import Waveform
@@ -26,7 +28,7 @@ EVERY_CASE = [(flavour, case) for flavour in golden.FLAVOURS for case in golden.
 EVERY_SEQUENCE = [(flavour, index) for flavour in golden.FLAVOURS for index in golden.SEQUENCES]
 
 
-def close(ours: Tensor | np.ndarray, theirs: np.ndarray, tolerance: float = TOLERANCE) -> None:
+def close(ours: Tensor | NDArray[Any], theirs: NDArray[Any], tolerance: float = TOLERANCE) -> None:
     np.testing.assert_allclose(np.asarray(ours), theirs, rtol=0.0, atol=tolerance)
 
 
@@ -136,7 +138,7 @@ def gradient_norms(network: nn.Module, names: dict[str, str]) -> dict[str, float
     }
 
 
-def assert_norms(ours: dict[str, float], names: np.ndarray, norms: np.ndarray) -> None:
+def assert_norms(ours: dict[str, float], names: NDArray[Any], norms: NDArray[Any]) -> None:
     assert sorted(ours) == sorted(names)
     # gradients that are zero but for rounding have no meaningful relative error
     np.testing.assert_allclose([ours[name] for name in names], norms, rtol=1e-3, atol=1e-6)
@@ -151,7 +153,7 @@ def test_codec_trains_as_the_original(flavour: str) -> None:
     for step in range(6):
         total = stage1_losses(codec, offsets)[0]
         optimiser.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         if step == 0:
             norms = gradient_norms(codec, codec_names(codec.config))
             assert_norms(norms, values["s1_grad_names"], values["s1_grad_norms"])
@@ -203,7 +205,7 @@ def test_teacher_forcing_equals_the_original(flavour: str, index: int) -> None:
     close(motion.detach(), values[f"tf_{index}_motion"], LOSS_TOLERANCE)
     close(feature.detach(), values[f"tf_{index}_reg"], LOSS_TOLERANCE)
     close((motion + feature).detach(), values[f"tf_{index}_loss"], LOSS_TOLERANCE)
-    (motion + feature).backward()  # type: ignore[no-untyped-call]
+    (motion + feature).backward()
     norms = gradient_norms(model.query, query_names(model.query.config))
     norms |= gradient_norms(model.speech, speech_names(model.speech))
     assert_norms(norms, values[f"tf_{index}_grad_names"], values[f"tf_{index}_grad_norms"])
@@ -217,7 +219,7 @@ def test_query_trains_as_the_original(flavour: str) -> None:
     for _ in range(6):
         total = sum(teacher_forced(model, flavour, 0), torch.zeros(()))
         optimiser.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         optimiser.step()
         trajectory.append(float(total.detach()))
     close(np.array(trajectory), values["tf_adam_losses"])

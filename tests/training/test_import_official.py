@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from codetalker_blender.engine.bundle import Bundle, load_bundle
@@ -79,7 +80,7 @@ QUADS = [[0, 1, 2, 3], [4, 5, 6], [7, 8, 9, 10, 11]]
 FANS = [[0, 1, 2], [0, 2, 3], [4, 5, 6], [7, 8, 9], [7, 9, 10], [7, 10, 11]]
 
 
-def ply(vertices: np.ndarray, order: str) -> bytes:
+def ply(vertices: NDArray[Any], order: str) -> bytes:
     """A .ply with a colour per vertex and an extra element, in any of the three encodings."""
     header = [
         "ply",
@@ -106,7 +107,7 @@ def ply(vertices: np.ndarray, order: str) -> bytes:
     return text + table.tobytes() + faces + np.array(5, mark + "i4").tobytes()
 
 
-def obj(vertices: np.ndarray) -> bytes:
+def obj(vertices: NDArray[Any]) -> bytes:
     """An .obj with every way to write a corner."""
     lines = [
         "# made for a test",
@@ -118,15 +119,15 @@ def obj(vertices: np.ndarray) -> bytes:
     return "\n".join(lines).encode()
 
 
-def numpy_file(array: np.ndarray) -> Callable[[Path], None]:
+def numpy_file(array: NDArray[Any]) -> Callable[[Path], None]:
     return lambda path: np.save(path, array)
 
 
-def bytes_file(content: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(content) and None
+def bytes_file(content: bytes) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(content)
 
 
-TEMPLATE_FILES = {
+TEMPLATE_FILES: dict[str, Callable[[Path], object]] = {
     "rows.npy": numpy_file(TEMPLATE),
     "flat.npy": numpy_file(TEMPLATE.ravel().astype(np.float64)),
     "framed.npy": numpy_file(TEMPLATE.reshape(1, -1)),
@@ -148,7 +149,7 @@ def test_template_files(importer: Importer, name: str) -> None:
     np.testing.assert_array_equal(face.triangles, faces)
 
 
-def python2_pickle(name: str, array: np.ndarray) -> bytes:
+def python2_pickle(name: str, array: NDArray[Any]) -> bytes:
     """``{name: array}`` as Python 2 with numpy 1 wrote it (protocol 2, arrays of float64)."""
     content = array.astype("<f8").tobytes()
     shape = b"K" + bytes([array.shape[0]]) + b"K" + bytes([array.shape[1]]) + b"\x86"
@@ -381,7 +382,7 @@ def test_wrong_tensors_are_named(importer: Importer, flavour: str, stage: int, n
     path = importer.folder / "changed.pth.tar"
 
     def refusal(state: dict[str, Tensor]) -> str:
-        return importer.refusal(flavour=flavour, **{f"stage{stage}": write_state(path, state)})
+        return importer.refusal(f"--stage{stage}={write_state(path, state)}", flavour=flavour)
 
     path.touch()  # so that only what the command writes could be new
     state = state_of(flavour, stage)
@@ -395,9 +396,9 @@ def test_wrong_tensors_are_named(importer: Importer, flavour: str, stage: int, n
 
 @pytest.mark.parametrize("flavour", golden.FLAVOURS)
 def test_stages_in_the_wrong_order(importer: Importer, flavour: str) -> None:
-    swapped = {"stage1": golden.checkpoint(flavour, 2), "stage2": golden.checkpoint(flavour, 1)}
-    assert "stage-2 checkpoint" in importer.refusal(**swapped)
-    assert "stage-1 checkpoint" in importer.refusal(stage2=golden.checkpoint(flavour, 1))
+    first, second = golden.checkpoint(flavour, 1), golden.checkpoint(flavour, 2)
+    assert "stage-2 checkpoint" in importer.refusal(stage1=second, stage2=first)
+    assert "stage-1 checkpoint" in importer.refusal(stage2=first)
 
 
 @pytest.mark.parametrize(("flavour", "other"), [("vocaset", "biwi"), ("biwi", "vocaset")])
@@ -446,7 +447,7 @@ def test_files_that_are_no_checkpoints(
 ) -> None:
     path = importer.folder / "odd.pth.tar"
     write(path)
-    assert "odd.pth.tar" in importer.refusal(**{stage: path})
+    assert "odd.pth.tar" in importer.refusal(f"--{stage}={path}")
 
 
 # -- files that would run something --------------------------------------------------------------
@@ -505,7 +506,7 @@ def test_malicious_files_run_nothing(importer: Importer, kind: int, protocol: in
         np.zeros(3, complex),
     ],
 )
-def test_arrays_of_other_than_numbers_are_refused(importer: Importer, value: np.ndarray) -> None:
+def test_arrays_of_other_than_numbers_are_refused(importer: Importer, value: NDArray[Any]) -> None:
     path = importer.folder / "templates.pkl"
     path.write_bytes(pickle.dumps({"F2": value}))
     assert "without running" in importer.refusal(template=path)
