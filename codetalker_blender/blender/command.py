@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import tempfile
 import time
@@ -149,18 +150,19 @@ def _demo(options: argparse.Namespace) -> int:
     prepared, motion, written = _speak(str(audio), options.model, options.style, clock)
     scene.frame_start, scene.frame_end = written.first_frame, written.last_frame
     frames = range(written.first_frame, written.last_frame + 1)
-    render.set_up_cycles(scene, render.RenderSize())
     with tempfile.TemporaryDirectory(prefix=".demo-", dir=folder) as scratch:
         with clock.stage("save demo.blend"):
             _save_blend(results["demo.blend"])
-        bar = _Bar("render")
-        with clock.stage(f"render {len(frames)} frames"):
+        # After saving: what suits two cores for a minute is not what a person wants to find in the file.
+        render.set_up_cycles(scene, render.RenderSize())
+        bar = _Bar("render", lines=True)
+        with clock.stage(f"render {len(frames)} frames"), _quiet():
             pictures = render.render_frames(scene, frames, Path(scratch), bar.show)
         with clock.stage("preview.png"):
             sheet = Path(scratch) / "preview.png"
             _contact_sheet(pictures, prepared, motion, sheet)
             sheet.replace(results["preview.png"])
-        with clock.stage("demo.mp4"):
+        with clock.stage("demo.mp4"), _quiet():
             video = Path(scratch) / "demo.mp4"
             render.encode_video(pictures, audio, scene, video)
             video.replace(results["demo.mp4"])
@@ -237,26 +239,42 @@ def _make_folder(folder: Path) -> None:
         ) from error
 
 
-class _Bar:
-    """A progress bar on stderr, where stderr is a terminal."""
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Blender's own lines, several per rendered frame, off the standard output."""
+    sys.stdout.flush()
+    kept, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+        os.close(nowhere)
 
-    def __init__(self, label: str) -> None:
+
+class _Bar:
+    """A progress bar on stderr where that is a terminal; elsewhere a line per tenth, if ``lines``."""
+
+    def __init__(self, label: str, *, lines: bool = False) -> None:
         self.label = label
-        self.shown = ""
+        self.lines = lines
+        self._tenth = 0
 
     def show_stage(self, stage: str, done: int, total: int) -> None:
         self.label = stage
         self.show(done, total)
 
     def show(self, done: int, total: int) -> None:
-        if not sys.stderr.isatty():
-            return
-        filled = round(30 * done / max(total, 1))
-        text = f"\r{self.label:10} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total} "
-        if text != self.shown:
-            sys.stderr.write(text + ("\n" if done >= total else ""))
-            sys.stderr.flush()
-            self.shown = text
+        share = done / max(total, 1)
+        if sys.stderr.isatty():
+            filled = round(30 * share)
+            end = "\n" if done >= total else ""
+            sys.stderr.write(f"\r{self.label:10} [{'#' * filled}{'.' * (30 - filled)}] {done}/{total} {end}")
+        elif self.lines and int(10 * share) > self._tenth:
+            self._tenth = int(10 * share)
+            sys.stderr.write(f"{self.label} {done}/{total}\n")
+        sys.stderr.flush()
 
 
 class _Clock:

@@ -15,6 +15,7 @@ bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)"
 from codetalker_blender.blender import compat, generation, jobs  # noqa: E402
 from codetalker_blender.blender.preferences import PYTHON_VARIABLE, engine_settings  # noqa: E402
 from codetalker_blender.contracts import Motion  # noqa: E402
+from codetalker_blender.errors import UserError  # noqa: E402
 from codetalker_blender.model_files import read_card, read_face  # noqa: E402
 from tests.blender import scenes  # noqa: E402
 
@@ -39,10 +40,15 @@ def settings(blender: None, tiny_model: Path, speech_file: Path) -> bpy.types.bp
     return group
 
 
-def motion_of(start: int = 1) -> Motion:
+def motion_of() -> Motion:
     """What the engine gives for the scene's request, asked for directly."""
-    bpy.context.scene.frame_set(start)
     return jobs.run_blocking(generation.prepare(bpy.context), engine_settings())[0]
+
+
+def made_motion() -> Motion:
+    """Some frames of centimetre offsets, for what does not depend on where a motion comes from."""
+    offsets = np.random.default_rng(0).normal(scale=0.005, size=(8, 42, 3)).astype(np.float32)
+    return Motion(offsets=offsets, fps=24.0, codes=np.zeros((8, 4), np.int32), model_fps=24.0)
 
 
 def assert_speaks(
@@ -83,10 +89,11 @@ def test_scene_keeps_its_rate_and_the_clip_its_duration(
     scene.render.fps, scene.render.fps_base = fps, base
     scene.frame_start, scene.frame_end = 3, 33
     scene.frame_set(start)
-    bpy.ops.codetalker.generate()
+    prepared = generation.prepare(bpy.context)
+    motion, _ = jobs.run_blocking(prepared, engine_settings())
+    generation.write(prepared, motion)
     assert (scene.render.fps, scene.render.fps_base) == (fps, pytest.approx(base))
     assert (scene.frame_start, scene.frame_end, scene.frame_current) == (3, 33, start)
-    motion = motion_of(start)
     assert motion.fps == pytest.approx(fps / base)
     assert len(motion.offsets) == pytest.approx(0.8 * fps / base, abs=2.5)
     assert_speaks(obj, motion, start, np.eye(3), scenes.sheet_vertices())
@@ -118,17 +125,16 @@ def test_any_scale_and_axes(
         obj.shape_key_add(name="Basis", from_mix=False)
         obj.shape_key_add(name="Own", from_mix=False)
     obj.location, obj.scale, obj.rotation_euler = (1, 2, 3), (2, 3, 4), (0.1, 0.2, 0.3)
-    bpy.ops.codetalker.generate()
-    assert_speaks(obj, motion_of(), 1, linear, rest)
+    motion = made_motion()
+    generation.write(generation.prepare(bpy.context), motion)
+    assert_speaks(obj, motion, 1, linear, rest)
 
 
 def test_another_identity_keeps_its_own_face(settings: bpy.types.bpy_struct) -> None:
     noise = np.random.default_rng(0).normal(scale=0.004, size=(42, 3))
     rest = (scenes.sheet_vertices() + noise).astype(np.float32)
     obj = settings.target = scenes.add_mesh("Other", rest, scenes.sheet_quads())
-    prepared = generation.prepare(bpy.context)
-    motion, _ = jobs.run_blocking(prepared, engine_settings())
-    written = generation.write(prepared, motion)
+    written = generation.write(generation.prepare(bpy.context), made_motion())
     assert 2.0 < written.residual_mm < 10.0
     assert written.scale == pytest.approx(1.0, abs=0.05)
     assert np.abs(scenes.evaluated(obj, 0) - rest).max() < 1e-6
@@ -139,21 +145,19 @@ def test_triangles_quads_and_flipped_normals_are_the_same_face(
 ) -> None:
     triangles = read_face(tiny_model, read_card(tiny_model)).triangles
     settings.target = scenes.add_mesh("Face", scenes.sheet_vertices(), triangles[::-1, ::-1])
-    assert bpy.ops.codetalker.generate() == {"FINISHED"}
+    assert generation.prepare(bpy.context).target == "Face"
 
 
-def test_style_and_seed_reach_the_engine(settings: bpy.types.bpy_struct) -> None:
+def test_settings_reach_the_request(settings: bpy.types.bpy_struct) -> None:
     settings.target = scenes.add_sheet()
-    neutral = motion_of()
-    settings.style = "lively"
-    assert generation.prepare(bpy.context).request.style.tolist() == [[0.0, 1.0, 0.0]]
-    assert not np.array_equal(motion_of().offsets, neutral.offsets)
-    settings.use_temperature, settings.temperature, settings.seed = True, 5.0, 1
-    first = motion_of()
-    settings.seed = 2
-    assert not np.array_equal(motion_of().codes, first.codes)
-    settings.seed = 1
-    np.testing.assert_array_equal(motion_of().codes, first.codes)
+    request = generation.prepare(bpy.context).request
+    assert request.style.tolist() == [[1.0, 0.0, 0.0]]
+    assert (request.temperature, request.seed, request.device) == (None, 0, "auto")
+    settings.style, settings.use_temperature, settings.temperature = "lively", True, 0.5
+    settings.seed, settings.device = 3, "cpu"
+    request = generation.prepare(bpy.context).request
+    assert request.style.tolist() == [[0.0, 1.0, 0.0]]
+    assert (request.temperature, request.seed, request.device) == (0.5, 3, "cpu")
 
 
 def refused(match: str) -> None:
@@ -230,7 +234,7 @@ def test_edit_mode_is_refused(settings: bpy.types.bpy_struct) -> None:
         bpy.ops.codetalker.generate()
     bpy.ops.object.mode_set(mode="OBJECT")
     assert obj.data.shape_keys is None
-    assert bpy.ops.codetalker.generate() == {"FINISHED"}
+    assert generation.prepare(bpy.context).target == "Face"
 
 
 @pytest.mark.parametrize("content", [b"", b"this is not sound", b"RIFF\x10\0\0\0WAVE"])
@@ -269,10 +273,9 @@ def test_broken_model_is_refused(
 def test_target_that_goes_while_the_model_runs_is_refused(settings: bpy.types.bpy_struct) -> None:
     obj = settings.target = scenes.add_sheet()
     prepared = generation.prepare(bpy.context)
-    motion, _ = jobs.run_blocking(prepared, engine_settings())
     obj.name = "Renamed"
-    with pytest.raises(Exception, match="renamed or removed"):
-        generation.write(prepared, motion)
+    with pytest.raises(UserError, match="renamed or removed"):
+        generation.write(prepared, made_motion())
     assert obj.data.shape_keys is None
 
 

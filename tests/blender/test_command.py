@@ -1,0 +1,140 @@
+"""The command line inside Blender: results, exit codes, one line for what the user can cure."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
+
+from codetalker_blender.blender import render  # noqa: E402
+from codetalker_blender.blender.preferences import PYTHON_VARIABLE  # noqa: E402
+from tests.blender import scenes  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def blend(blender: None, tmp_path: Path) -> Path:
+    """A .blend with the face, saved."""
+    scenes.add_sheet()
+    path = tmp_path / "scene.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+    return path
+
+
+def command(engine_python: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    environment = dict(os.environ)
+    if engine_python != sys.executable:
+        environment[PYTHON_VARIABLE] = engine_python
+    return subprocess.run(
+        [sys.executable, "-m", "codetalker_blender.blender.command", *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_generate_writes_a_speaking_blend(
+    engine_python: str, blend: Path, speech_file: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out.blend"
+    done = command(
+        engine_python, "generate", speech_file, "--blend", blend, "--target", "Face", "--model", tiny_model,
+        "--style", "calm", "--start-frame", 5, "--output", output,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.blend", "scene.blend"]
+    bpy.ops.wm.open_mainfile(filepath=str(output))
+    face = bpy.data.objects["Face"]
+    assert len(face.data.shape_keys.key_blocks) > 15
+    rest, spoken = scenes.evaluated(face, 4), scenes.evaluated(face, 12)
+    np.testing.assert_allclose(rest, scenes.sheet_vertices(), atol=1e-6)
+    assert np.abs(spoken - rest).max() > 1e-4
+
+
+@pytest.mark.parametrize("case", ["target", "audio", "model", "style", "output", "blend", "usage"])
+def test_what_the_user_can_cure_is_one_line_and_exit_code_2(
+    engine_python: str, blend: Path, speech_file: Path, tiny_model: Path, tmp_path: Path, case: str
+) -> None:
+    values: dict[str, object] = {
+        "target": "Face", "audio": speech_file, "model": tiny_model, "style": "calm",
+        "output": tmp_path / "out.blend", "blend": blend,
+    }  # fmt: skip
+    if case != "usage":
+        values[case] = tmp_path / "absent" / "absent.x"
+    audio = values.pop("audio")
+    options = [part for name, value in values.items() for part in (f"--{name}", value)]
+    extra = ["--nonsense"] if case == "usage" else []
+    before = sorted(tmp_path.iterdir())
+    done = command(engine_python, "generate", audio, *options, *extra)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert ("nonsense" if case == "usage" else "absent") in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_frames_of_a_contact_sheet_are_wide_and_closed_by_turns() -> None:
+    opening = np.sin(np.linspace(0, 12 * 2 * np.pi, 240, endpoint=False)).astype(np.float32)
+    chosen = render.choose_frames(opening, 12)
+    assert chosen == sorted(chosen)
+    np.testing.assert_allclose(opening[chosen], [1, -1] * 6, atol=0.01)
+    assert render.choose_frames(opening[:3], 12) == [0, 1, 2]
+
+
+def test_contact_sheet_keeps_the_order_of_its_pictures(blender: None, tmp_path: Path) -> None:
+    shades, paths = (0.2, 0.4, 0.6, 0.8, 1.0), []
+    for shade in shades:
+        image = bpy.data.images.new("shade", 16, 8)
+        image.pixels.foreach_set(np.tile(np.float32([shade, shade, shade, 1]), 16 * 8))
+        paths.append(tmp_path / f"{shade}.png")
+        image.filepath_raw, image.file_format = str(paths[-1]), "PNG"
+        image.save()
+    render.contact_sheet(paths, ["1", "2 0.5s", "3", "4", "5"], 2, tmp_path / "sheet.png")
+    sheet = bpy.data.images.load(str(tmp_path / "sheet.png"))
+    width, height = sheet.size
+    assert width == 32
+    pixels = np.empty(width * height * 4, np.float32)
+    sheet.pixels.foreach_get(pixels)
+    pixels = pixels.reshape(height, width, 4)[::-1, :, 0]  # top row first
+    tile = height // 3
+    found = [pixels[row * tile + 2, column * 16 + 8] for row in range(3) for column in range(2)]
+    np.testing.assert_allclose(found, [*shades, 0.0], atol=0.01)
+
+
+def test_demo_makes_a_scene_a_sheet_and_a_video(
+    engine_python: str, speech_file: Path, tmp_path: Path
+) -> None:
+    # A quarter of the sound is six frames to render.
+    import wave
+
+    short = tmp_path / "short.wav"
+    with wave.open(str(speech_file), "rb") as source, wave.open(str(short), "wb") as sink:
+        sink.setparams(source.getparams())
+        sink.writeframes(source.readframes(3200))
+    head = ROOT / "assets" / "demo_head.blend"
+    if not head.is_file():
+        pytest.skip(f"there is no demo head at {head}")
+    code = (
+        "import sys, pathlib, tests.engine.tiny as tiny; from codetalker_blender import model_files as f;"
+        "tiny.tiny_bundle(pathlib.Path(sys.argv[1]),"
+        " face=f.read_face_file(pathlib.Path('assets/head/face.npz')))"
+    )
+    model = tmp_path / "model"
+    subprocess.run([engine_python, "-c", code, str(model)], cwd=ROOT, check=True, timeout=300)
+    output = tmp_path / "demo"
+    done = command(engine_python, "demo", "--audio", short, "--model", model, "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in output.iterdir()) == ["demo.blend", "demo.mp4", "preview.png"]
+    assert b"ftyp" in (output / "demo.mp4").read_bytes()[:64]
+    assert "total" in done.stdout
+    assert "Fra:" not in done.stdout
+    bpy.ops.wm.open_mainfile(filepath=str(output / "demo.blend"))
+    assert bpy.data.objects["CodeTalker Head"].data.shape_keys.key_blocks.find("CodeTalker 0001") > 0
