@@ -50,12 +50,12 @@ def assign_action(holder: Any, action: bpy.types.Action) -> None:
 
 def strips(editor: bpy.types.SequenceEditor) -> Any:
     """The strips of a sequence editor.  (An empty collection is falsy: never ``or`` the two names.)"""
-    return editor.strips if hasattr(editor, "strips") else editor.sequences  # type: ignore[attr-defined]
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
 def all_strips(editor: bpy.types.SequenceEditor) -> list[Any]:
     """All strips, those inside meta strips too."""
-    return list(editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all)  # type: ignore[attr-defined]
+    return list(editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all)
 
 
 def strip_span(strip: Any) -> tuple[int, int]:

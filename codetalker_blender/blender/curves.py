@@ -7,6 +7,8 @@ track of its own: it holds curves for our keys only, so every other channel eval
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 import numpy as np
 from numpy.typing import NDArray
@@ -102,9 +104,9 @@ def _play(key: bpy.types.Key, action: bpy.types.Action, first_frame: int) -> Non
     strip.blend_type = "REPLACE"
 
 
-def _add_curve(fcurves: object, path: str, points: NDArray[np.float64]) -> None:
+def _add_curve(fcurves: Any, path: str, points: NDArray[np.float64]) -> None:
     """points: (n, 2) frame and value; written in bulk, linear between them."""
-    curve = fcurves.new(path)  # type: ignore[attr-defined]
+    curve = fcurves.new(path)
     curve.keyframe_points.add(len(points))
     curve.keyframe_points.foreach_set("co", points.astype(np.float32).ravel())
     linear = bpy.types.Keyframe.bl_rna.properties["interpolation"].enum_items["LINEAR"].value
@@ -113,12 +115,12 @@ def _add_curve(fcurves: object, path: str, points: NDArray[np.float64]) -> None:
 
 
 def _is_own(action: bpy.types.Action | None) -> bool:
-    return action is not None and MARK in action
+    return action is not None and action.get(MARK) is not None
 
 
 def _own_paths(key: bpy.types.Key) -> set[str]:
     """Data paths of the channels that our curves animate."""
-    if MARK not in key:
+    if key.get(MARK) is None:
         return set()
     if key[MARK]["absolute"]:
         return {"eval_time"}

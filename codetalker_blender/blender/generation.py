@@ -99,7 +99,7 @@ def prepare(context: bpy.types.Context) -> Prepared:
 
 def waiting_for(prepared: Prepared) -> TargetError | None:
     """Why a finished result cannot be written just now (the animator is in Edit Mode), or None."""
-    obj = bpy.data.objects.get(prepared.target)
+    obj: bpy.types.Object | None = bpy.data.objects.get(prepared.target)
     return targets.busy_mode(obj) if obj is not None else None
 
 
@@ -109,8 +109,8 @@ def write(prepared: Prepared, motion: Motion) -> Written:
     Raises UserError, with the scene as it was, when the target or the scene have gone or changed so
     that they do not fit any more.
     """
-    scene = bpy.data.scenes.get(prepared.scene)
-    obj = bpy.data.objects.get(prepared.target)
+    scene: bpy.types.Scene | None = bpy.data.scenes.get(prepared.scene)
+    obj: bpy.types.Object | None = bpy.data.objects.get(prepared.target)
     if scene is None or obj is None:
         gone = f"scene '{prepared.scene}'" if scene is None else f"object '{prepared.target}'"
         raise UserError(f"The {gone} was renamed or removed while the model was running.", "Generate again.")

@@ -36,7 +36,7 @@ class FrameKeys:
 
 def own_names(key: bpy.types.Key | None) -> list[str]:
     """Names of the keys in the datablock that this extension wrote, the closing rest key included."""
-    if key is None or MARK not in key:
+    if key is None or key.get(MARK) is None:
         return []
     recorded = str(key[MARK]["names"]).split("\n")
     return [name for name in recorded if name in key.key_blocks]
@@ -127,7 +127,7 @@ def remove_own(obj: bpy.types.Object) -> None:
     mesh = obj.data
     assert isinstance(mesh, bpy.types.Mesh)
     key = mesh.shape_keys
-    if key is None or MARK not in key:
+    if key is None or key.get(MARK) is None:
         return
     active = obj.active_shape_key.name if obj.active_shape_key else ""
     # Removing a key may rename or reorder nothing else, but keeps an index: restore the active key by name.

@@ -37,8 +37,7 @@ class CODETALKER_PT_generate(bpy.types.Panel):
         button.operator(CODETALKER_OT_generate.bl_idname, icon="PLAY_SOUND")
         box = layout.column(align=True)
         for check in generation.checks(context):
-            icon = "ERROR" if check.reason else "CHECKMARK"
-            box.label(text=check.reason or check.label, icon=icon)
+            box.label(text=check.reason or check.label, icon="ERROR" if check.reason else "CHECKMARK")
 
 
 class CODETALKER_PT_sampling(bpy.types.Panel):

@@ -118,8 +118,9 @@ def models_folder() -> Path | None:
 
 
 def _stored() -> CODETALKER_AP_preferences | None:
-    addon = bpy.context.preferences.addons.get(PACKAGE)
-    return addon.preferences if addon else None  # type: ignore[return-value]
+    addon: bpy.types.Addon | None = bpy.context.preferences.addons.get(PACKAGE)
+    stored = addon.preferences if addon else None
+    return stored if isinstance(stored, CODETALKER_AP_preferences) else None
 
 
 def _has_torch() -> bool:

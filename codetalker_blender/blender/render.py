@@ -39,7 +39,8 @@ class RenderSize:
 
 def set_up_cycles(scene: bpy.types.Scene, size: RenderSize) -> None:
     """Cycles on the CPU, tuned for many small frames of one head."""
-    scene.render.engine = "CYCLES"
+    # An add-on brings Cycles, so Blender's own list of engines lacks it.
+    scene.render.engine = "CYCLES"  # type: ignore[assignment]
     scene.render.resolution_x, scene.render.resolution_y = size.width, size.height
     scene.render.resolution_percentage = 100
     # Keeps textures and unchanged geometry between frames.
@@ -106,7 +107,7 @@ def encode_video(pictures: Sequence[Path], sound: Path | None, like: bpy.types.S
         render.resolution_percentage = 100
         render.use_sequencer = True
         # The pictures are finished: no second tone mapping.
-        scene.view_settings.view_transform = "Standard"
+        scene.view_settings.view_transform = "Standard"  # type: ignore[assignment]
         scene.frame_start, scene.frame_end = 1, len(pictures)
         sequence = compat.strips(scene.sequence_editor_create())
         strip = sequence.new_image(name="Frames", filepath=str(pictures[0]), channel=1, frame_start=1)

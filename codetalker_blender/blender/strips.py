@@ -116,8 +116,8 @@ def _frame_count(path: Path, fps: float) -> int:
     try:
         import aud  # noqa: PLC0415 - only inside Blender, and not in every build
 
-        sound = aud.Sound(str(path))
-        return math.ceil(sound.length / sound.specs[0] * fps) + 1
+        sound: Any = aud.Sound(str(path))  # type: ignore[call-arg]
+        return math.ceil(float(sound.length) / sound.specs[0] * fps) + 1
     except Exception as error:  # noqa: BLE001 - any failure to look ahead only costs a free channel
         log.info("The length of '%s' is not known beforehand: %s", path, error)
         return int(600 * fps)

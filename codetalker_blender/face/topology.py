@@ -70,7 +70,8 @@ def canonical_triangles(triangles: IntArray) -> IntArray:
     rows = np.asarray(triangles, np.int32).reshape(-1, 3)
     first = rows.argmin(axis=1)
     rotated = rows[np.arange(len(rows))[:, None], (first[:, None] + np.arange(3)) % 3]
-    return rotated[np.lexsort(rotated.T[::-1])]
+    ordered: IntArray = rotated[np.lexsort(rotated.T[::-1])]
+    return ordered
 
 
 def fingerprint(triangles: IntArray) -> str:

@@ -27,12 +27,16 @@ FOLLOWED = {
 def sheet_vertices(columns: int = 7, rows: int = 6) -> Coordinates:
     """The vertices of the small model's face: a bent sheet, metres, Z up."""
     x, z = np.meshgrid(np.linspace(-0.1, 0.1, columns), np.linspace(-0.13, 0.13, rows))
-    return np.stack((x, 3.0 * x**2 + 0.4 * z * x, z), axis=-1).reshape(-1, 3).astype(np.float32)
+    sheet: Coordinates = np.stack((x, 3.0 * x**2 + 0.4 * z * x, z), axis=-1).astype(np.float32)
+    return sheet.reshape(-1, 3)
 
 
 def sheet_quads(columns: int = 7, rows: int = 6) -> NDArray[np.int64]:
     index = np.arange(rows * columns).reshape(rows, columns)
-    return np.stack((index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]), axis=-1).reshape(-1, 4)
+    quads: NDArray[np.int64] = np.stack(
+        (index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]), axis=-1
+    ).reshape(-1, 4)
+    return quads
 
 
 def add_mesh(name: str, vertices: Coordinates, faces: NDArray[Any]) -> bpy.types.Object:
@@ -77,7 +81,7 @@ def dump() -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, bpy.types.bpy_struct):
-        values = {}
+        values: dict[str, Any] = {}
         for prop in value.bl_rna.properties:
             name = prop.identifier
             if name in IGNORED:

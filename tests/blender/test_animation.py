@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
+pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
-from codetalker_blender.blender import animation, curves, keys  # noqa: E402
-from codetalker_blender.blender.keys import FrameKeys  # noqa: E402
-from codetalker_blender.errors import TargetError  # noqa: E402
-from tests.blender import scenes  # noqa: E402
-from tests.blender.scenes import Coordinates  # noqa: E402
+import bpy
+
+from codetalker_blender.blender import animation, curves, keys
+from codetalker_blender.blender.keys import FrameKeys
+from codetalker_blender.errors import TargetError
+from tests.blender import scenes
+from tests.blender.scenes import Coordinates
 
 
 def made_frames(start: int, count: int = 30, seed: int = 0) -> FrameKeys:
@@ -199,7 +203,7 @@ def test_duplicate_of_a_speaking_mesh_gets_its_own_action(blender: None) -> None
 
 
 @pytest.mark.parametrize("modifier", ["SUBSURF", "MIRROR", "SOLIDIFY"])
-def test_modifiers_work_on_the_moving_mesh(blender: None, modifier: str) -> None:
+def test_modifiers_work_on_the_moving_mesh(blender: None, modifier: Any) -> None:
     obj, frames = scenes.add_sheet(), made_frames(1, count=3)
     animation.replace_animation(obj, frames)
     obj.modifiers.new("Own", modifier)

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
+pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
-from codetalker_blender.blender import render  # noqa: E402
-from codetalker_blender.blender.preferences import PYTHON_VARIABLE  # noqa: E402
-from tests.blender import scenes  # noqa: E402
+import bpy
+
+from codetalker_blender.blender import render
+from codetalker_blender.blender.preferences import PYTHON_VARIABLE
+from tests.blender import scenes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -93,7 +95,7 @@ def test_contact_sheet_keeps_the_order_of_its_pictures(blender: None, tmp_path: 
     shades, paths = (0.2, 0.4, 0.6, 0.8, 1.0), []
     for shade in shades:
         image = bpy.data.images.new("shade", 16, 8)
-        image.pixels.foreach_set(np.tile(np.float32([shade, shade, shade, 1]), 16 * 8))
+        image.pixels.foreach_set(np.tile(np.array([shade, shade, shade, 1], np.float32), 16 * 8))
         paths.append(tmp_path / f"{shade}.png")
         image.filepath_raw, image.file_format = str(paths[-1]), "PNG"
         image.save()

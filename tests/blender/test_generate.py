@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
+pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
-from codetalker_blender.blender import compat, generation, jobs  # noqa: E402
-from codetalker_blender.blender.preferences import PYTHON_VARIABLE, engine_settings  # noqa: E402
-from codetalker_blender.contracts import Motion  # noqa: E402
-from codetalker_blender.errors import UserError  # noqa: E402
-from codetalker_blender.model_files import read_card, read_face  # noqa: E402
-from tests.blender import scenes  # noqa: E402
+import bpy
+
+from codetalker_blender.blender import compat, generation, jobs
+from codetalker_blender.blender.preferences import PYTHON_VARIABLE, engine_settings
+from codetalker_blender.contracts import Motion
+from codetalker_blender.errors import UserError
+from codetalker_blender.model_files import read_card, read_face
+from tests.blender import scenes
 
 Matrix = NDArray[np.float64]
 
@@ -34,7 +36,7 @@ def named_python(engine_python: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def settings(blender: None, tiny_model: Path, speech_file: Path) -> bpy.types.bpy_struct:
     """``scene.codetalker``, filled in but for the target."""
-    group = bpy.context.scene.codetalker
+    group: bpy.types.bpy_struct = bpy.context.scene.codetalker
     group.audio = str(speech_file)
     group.model, group.model_folder = "OTHER_FOLDER", str(tiny_model)
     return group
@@ -92,7 +94,8 @@ def test_scene_keeps_its_rate_and_the_clip_its_duration(
     prepared = generation.prepare(bpy.context)
     motion, _ = jobs.run_blocking(prepared, engine_settings())
     generation.write(prepared, motion)
-    assert (scene.render.fps, scene.render.fps_base) == (fps, pytest.approx(base))
+    assert scene.render.fps == fps
+    assert scene.render.fps_base == pytest.approx(base)
     assert (scene.frame_start, scene.frame_end, scene.frame_current) == (3, 33, start)
     assert motion.fps == pytest.approx(fps / base)
     assert len(motion.offsets) == pytest.approx(0.8 * fps / base, abs=2.5)

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
+pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
-import codetalker_blender  # noqa: E402
+import bpy
+
+import codetalker_blender
 
 ROOT = Path(__file__).resolve().parents[2]
 

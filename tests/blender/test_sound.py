@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-bpy = pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
+pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
-from codetalker_blender.blender import compat, strips  # noqa: E402
-from codetalker_blender.errors import AudioError  # noqa: E402
-from tests.blender import scenes  # noqa: E402
+import bpy
+
+from codetalker_blender.blender import compat, strips
+from codetalker_blender.errors import AudioError
+from tests.blender import scenes
 
 needs_audio = pytest.mark.skipif(not compat.has_audio(), reason="this Blender is built without audio")
 
@@ -40,7 +42,8 @@ def test_strip_is_as_long_as_the_sound(blender: None, speech_file: Path, fps: in
     scene = bpy.context.scene
     scene.render.fps, scene.render.fps_base = fps, base
     strips.add_sound(scene, str(speech_file), 10, "Face")
-    assert (scene.render.fps, scene.render.fps_base) == (fps, pytest.approx(base))
+    assert scene.render.fps == fps
+    assert scene.render.fps_base == pytest.approx(base)
     left, right = compat.strip_span(compat.all_strips(scene.sequence_editor)[0])
     assert right - left == pytest.approx(0.8 * fps / base, abs=1)
 

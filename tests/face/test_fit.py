@@ -12,8 +12,8 @@ from codetalker_blender.face.fit import fit_similarity, transform_offsets
 
 
 def rotation(seed: int) -> NDArray[np.float64]:
-    matrix = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))[0]
-    return matrix * np.sign(np.linalg.det(matrix))
+    matrix: NDArray[np.float64] = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))[0]
+    return matrix if np.linalg.det(matrix) > 0 else -matrix
 
 
 @pytest.fixture

@@ -13,14 +13,18 @@ from codetalker_blender.face.topology import Match, compare, fingerprint, recogn
 def sheet(columns: int = 5, rows: int = 4) -> IntArray:
     """(quads, 4) corners of a sheet of quads."""
     index = np.arange(columns * rows, dtype=np.int32).reshape(rows, columns)
-    return np.stack((index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]), axis=-1).reshape(-1, 4)
+    quads: IntArray = np.stack(
+        (index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]), axis=-1
+    ).reshape(-1, 4)
+    return quads
 
 
 def split(quads: IntArray, *, other: bool = False) -> IntArray:
     """Triangles of the quads along one diagonal or the other."""
     a, b, c, d = quads.T
     pair = ((a, b, d), (b, c, d)) if other else ((a, b, c), (a, c, d))
-    return np.stack([np.stack(triangle, axis=1) for triangle in pair], axis=1).reshape(-1, 3).astype(np.int32)
+    triangles = np.stack([np.stack(triangle, axis=1) for triangle in pair], axis=1)
+    return triangles.astype(np.int32).reshape(-1, 3)
 
 
 def polygons(faces: list[list[int]]) -> tuple[IntArray, IntArray, IntArray]:
