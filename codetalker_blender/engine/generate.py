@@ -167,7 +167,8 @@ def generate(
     place = choose_device(device)
     bundle.to(place)
     codec, query = bundle.codec, bundle.query
-    mix = style_rows(style, query.config.styles, place)
+    # one row per frame, and a step of P frames takes its first frame's
+    mix = style_rows(style, query.config.styles, place)[:, :: codec.config.temporal_unit]
     samples = torch.from_numpy(np.ascontiguousarray(waveform.samples, np.float32)).to(place)
     frames = bundle.speech.motion_frames(len(samples))
 
