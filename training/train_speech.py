@@ -7,6 +7,7 @@ heads are thrown away: phone times are never seen in generation.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +26,9 @@ def train_speech(
     hidden, schedule = encoder.config.hidden, stage.schedule
     phone_head = nn.Linear(hidden, len(sampler.labels))
     motion_head = nn.Linear(hidden, metric.shape[0])
+    # motion in units of its own spread: metres are too small beside a random bias
+    seen = torch.from_numpy(np.concatenate(sampler.motion))
+    mean, spread = seen.mean(dim=0), seen.std(dim=0)
     chunks = round(schedule.window_s / encoder.config.chunk_s)
     encoder.train()
 
@@ -33,7 +37,8 @@ def train_speech(
         features = encoder.chunks(batch.chunks).reshape(schedule.batch, -1, hidden)
         logits = phone_head(features).float()
         phone = code_cross_entropy(logits, batch.phones)
-        motion = weighted_motion(motion_head(features).float(), batch.motion, metric)
+        moved = mean + spread * motion_head(features).float()
+        motion = weighted_motion(moved, batch.motion, metric)
         right = (logits.argmax(-1) == batch.phones).float().mean()
         total = phone + stage.motion_weight * motion
         return {"total": total, "phone": phone.detach(), "motion_mm": motion.detach(), "phone_accuracy": right}
