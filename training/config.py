@@ -138,12 +138,12 @@ _DEFAULT = Preset(
         context_s=0.4,
         mask_probability=0.0,
     ),
-    speech_stage=SpeechStage(Schedule(steps=1400, batch=12, window_s=3.0, rate=1e-3, bfloat16=True)),
+    speech_stage=SpeechStage(Schedule(steps=900, batch=12, window_s=3.0, rate=1e-3, bfloat16=True)),
     codebook_stage=CodebookStage(
-        Schedule(steps=2500, batch=32, window_s=2.0, rate=1e-3, ema=0.99),
+        Schedule(steps=1500, batch=32, window_s=2.0, rate=1e-3, ema=0.99),
         region_weights={"lips": 8.0, "jaw": 1.0, "eyelids": 4.0, "upper_face": 1.0, "lower_teeth": 1.0},
     ),
-    query_stage=QueryStage(Schedule(steps=2500, batch=16, window_s=3.0, rate=6e-4)),
+    query_stage=QueryStage(Schedule(steps=1800, batch=16, window_s=3.0, rate=6e-4)),
     corpus_minutes=75.0,
 )
 
