@@ -117,7 +117,8 @@ def _frame_count(path: Path, fps: float) -> int:
         import aud  # noqa: PLC0415 - only inside Blender, and not in every build
 
         sound: Any = aud.Sound(str(path))  # type: ignore[call-arg]
-        return math.ceil(float(sound.length) / sound.specs[0] * fps) + 1
+        duration_s = float(sound.length / sound.specs[0])
+        return math.ceil(duration_s * fps) + 1
     except Exception as error:  # noqa: BLE001 - any failure to look ahead only costs a free channel
         log.info("The length of '%s' is not known beforehand: %s", path, error)
         return int(600 * fps)

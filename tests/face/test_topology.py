@@ -24,7 +24,7 @@ def split(quads: IntArray, *, other: bool = False) -> IntArray:
     a, b, c, d = quads.T
     pair = ((a, b, d), (b, c, d)) if other else ((a, b, c), (a, c, d))
     triangles = np.stack([np.stack(triangle, axis=1) for triangle in pair], axis=1)
-    return triangles.astype(np.int32).reshape(-1, 3)
+    return np.array(triangles, np.int32).reshape(-1, 3)
 
 
 def polygons(faces: list[list[int]]) -> tuple[IntArray, IntArray, IntArray]:
