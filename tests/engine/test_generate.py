@@ -140,11 +140,12 @@ def test_offsets_are_metres(bundles: dict[str, Bundle]) -> None:
 
 def shallow(bundle: Bundle) -> Bundle:
     """The same with one layer in each network, for long clips."""
-    codec, query, speech = (
-        dataclasses.replace(network.config, layers=1)
-        for network in (bundle.codec, bundle.query, bundle.speech)
+    networks = tiny_networks(
+        dataclasses.replace(bundle.codec.config, layers=1),
+        dataclasses.replace(bundle.query.config, layers=1),
+        dataclasses.replace(bundle.speech.config, layers=1),
     )
-    return Bundle(bundle.card, bundle.face, *tiny_networks(codec, query, speech))
+    return Bundle(bundle.card, bundle.face, *networks)
 
 
 @pytest.mark.parametrize(("name", "seconds", "frame"), [("vocaset", 20.2, 601), ("biwi", 24.2, 601)])
