@@ -150,6 +150,10 @@ def checks(context: bpy.types.Context) -> list[Check]:
     refusal: UserError | None = targets.obstacle(settings.target)
     if refusal is None and settings.target is not None:
         refusal = targets.busy_mode(settings.target)
+        expected = card.codec.get("vertex_count") if card else None
+        if refusal is None and card is not None and isinstance(expected, int):
+            count = len(settings.target.data.vertices)
+            refusal = targets.count_obstacle(settings.target.name, count, expected, card.name)
     found.append(Check("Target", refusal.message if refusal else ""))
     found.append(Check("Model", model_reason))
     if card is not None and settings.style not in card.styles:

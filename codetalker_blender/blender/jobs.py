@@ -14,6 +14,17 @@ from .preferences import EngineSettings
 log = logging.getLogger(__name__)
 
 
+#: What the panel and the status bar call the engine's stages.
+STAGES = {
+    "libraries": "Loading libraries",
+    "model": "Loading the model",
+    "speech": "Listening",
+    "codes": "Choosing codes",
+    "motion": "Making the motion",
+    "ready": "Ready: leave this mode",
+}
+
+
 class Run:
     """One job in the background.
 
@@ -47,6 +58,11 @@ class Run:
                 case messages.Failed():
                     raise error_of(message)
         return self.motion is not None or not self._client.running
+
+    @property
+    def label(self) -> str:
+        """The stage in words."""
+        return STAGES.get(self.stage, self.stage.capitalize())
 
     def cancel(self) -> None:
         """Ask the job to stop; ``advance`` tells when it has.  A result not yet written is dropped."""

@@ -80,13 +80,14 @@ class CODETALKER_OT_generate(bpy.types.Operator):
             return {"PASS_THROUGH"}
         try:
             if run.motion is None and not run.advance():
-                self._show(context, f"{run.stage.capitalize()}: {run.fraction:.0%}    Esc: Cancel")
+                self._show(context, f"{run.label}: {run.fraction:.0%}    Esc: Cancel")
                 return {"PASS_THROUGH"}
             if run.cancelled or run.motion is None:
                 self.report({"INFO"}, "Cancelled; nothing was changed")
                 return self._end(context, "CANCELLED")
             waiting = generation.waiting_for(run.prepared)
             if waiting is not None:
+                run.stage = "ready"
                 self._show(context, f"The speech is ready, but {waiting}    Esc: Discard It")
                 return {"PASS_THROUGH"}
             written = generation.write(run.prepared, run.motion)

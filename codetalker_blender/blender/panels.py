@@ -29,7 +29,7 @@ class CODETALKER_PT_generate(bpy.types.Panel):
         column.prop(settings, "style")
         run = jobs.current()
         if run is not None:
-            layout.progress(factor=run.fraction, text=run.stage.capitalize())
+            layout.progress(factor=run.fraction, text=run.label)
             layout.operator(CODETALKER_OT_cancel.bl_idname, icon="CANCEL")
             return
         button = layout.column()

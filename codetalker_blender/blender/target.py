@@ -79,15 +79,12 @@ def busy_mode(obj: bpy.types.Object) -> TargetError | None:
     return TargetError(f"'{obj.name}' is in {mode}.", "Switch to Object Mode (Tab).")
 
 
-def count_obstacle(obj: bpy.types.Object, face_vertex_count: int, model: str) -> TargetError | None:
-    """Refusal of a mesh whose vertex count is not the model's, or None."""
-    mesh = obj.data
-    assert isinstance(mesh, bpy.types.Mesh)
-    if len(mesh.vertices) == face_vertex_count:
+def count_obstacle(name: str, count: int, expected: int, model: str) -> TargetError | None:
+    """Why a mesh of ``count`` vertices cannot be animated by a model of ``expected``, or None."""
+    if count == expected:
         return None
     return TargetError(
-        f"'{obj.name}' has {len(mesh.vertices):,} vertices where the model '{model}' "
-        f"expects its own face of {face_vertex_count:,}.",
+        f"'{name}' has {count:,} vertices where the model '{model}' expects its own face of {expected:,}.",
         RETARGETING,
     )
 
@@ -127,15 +124,11 @@ def align(target: Target, face: FaceMesh, model: str) -> Similarity:
     Raises TargetError when the target is not the model's face.
     """
     count = len(target.rest)
+    refusal = count_obstacle(target.name, count, face.vertex_count, model)
+    if refusal is not None:
+        raise refusal
     triangles = triangulate_like(target.corners, target.starts, target.totals, face.triangles, count)
-    match = compare(face.triangles, face.vertex_count, triangles, count)
-    if match is Match.OTHER_COUNT:
-        raise TargetError(
-            f"'{target.name}' has {count:,} vertices where the model '{model}' expects its own face of "
-            f"{face.vertex_count:,}.",
-            RETARGETING,
-        )
-    if match is Match.OTHER_CONNECTIVITY:
+    if compare(face.triangles, face.vertex_count, triangles, count) is not Match.SAME:
         expected = (
             f"{len(face.triangles):,} triangles"
             if len(face.triangles)

@@ -288,6 +288,9 @@ def test_panel_lists_what_is_missing(settings: bpy.types.bpy_struct) -> None:
     settings.target, settings.audio = scenes.add_sheet(), ""
     reasons = {check.label: check.reason for check in generation.checks(bpy.context)}
     assert [label for label, reason in reasons.items() if reason] == ["Audio"]
+    settings.target = scenes.add_mesh("Big", scenes.sheet_vertices(8, 6), scenes.sheet_quads(8, 6))
+    reasons = {check.label: check.reason for check in generation.checks(bpy.context)}
+    assert "48 vertices" in reasons["Target"]
 
 
 def test_job_in_the_background_ends_and_can_be_cancelled(settings: bpy.types.bpy_struct) -> None:
