@@ -15,7 +15,7 @@ from training.articulation_head import Floats, Head, check_head, read_head
 from training.articulation_targets import DIPHTHONGS, STYLES, TARGETS, Style
 from training.articulation_upper import BLINK_CLOSE_S, BLINK_OPEN_S, upper_face
 from training.datasets.clip import Phone
-from training.datasets.phones import PHONES, SIBILANTS
+from training.datasets.phones import OPEN_VOWELS, PHONES, SIBILANTS
 
 from .made_head import made_head
 
@@ -72,7 +72,7 @@ def test_bilabials_close_and_open_vowels_open(articulator: Articulator, text: st
     assert all(metrics.bilabial_closures(opening, 0.0, phones, FPS))
     for phone in phones:
         own = metrics.phone_frames(phone, FPS, len(opening))
-        if phone.label in metrics.OPEN_VOWELS and len(own):
+        if phone.label in OPEN_VOWELS and len(own):
             assert opening[own].max() >= 3.0, phone
         if phone.label == "m" and len(own):
             assert opening[own].max() < 0.3, phone

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from codetalker_blender.contracts import Waveform
 from training import metrics
@@ -13,17 +15,18 @@ from training.datasets.clip import Phone
 
 from .made_head import INNER_A, INNER_B, LOWER, TOOTH_A, made_head
 
+Array = NDArray[Any]
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "golden_metrics.npz"
 FPS = 30.0
 
 
 @pytest.fixture
-def golden() -> dict[str, np.ndarray]:
+def golden() -> dict[str, Array]:
     with np.load(GOLDEN, allow_pickle=False) as archive:
         return {name: archive[name] for name in archive.files}
 
 
-def golden_pairs(golden: dict[str, np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
+def golden_pairs(golden: dict[str, Array]) -> tuple[list[Array], list[Array]]:
     """Truths and predictions as offsets in double precision, as the reference computes."""
     count = int(golden["n"])
     template = [golden[f"tpl{i}"].astype(np.float64) for i in range(count)]
@@ -33,7 +36,7 @@ def golden_pairs(golden: dict[str, np.ndarray]) -> tuple[list[np.ndarray], list[
     )
 
 
-def test_lve_and_fdd_equal_the_reference(golden: dict[str, np.ndarray]) -> None:
+def test_lve_and_fdd_equal_the_reference(golden: dict[str, Array]) -> None:
     truths, predictions = golden_pairs(golden)
     lve = metrics.lve_codetalker(truths, predictions, golden["mouth"])
     fdd = metrics.fdd_codetalker(truths, predictions, golden["upper"])
@@ -43,7 +46,7 @@ def test_lve_and_fdd_equal_the_reference(golden: dict[str, np.ndarray]) -> None:
     assert fdd == pytest.approx(0.0114968486, abs=1e-9)
 
 
-def test_variants_of_the_same_label_differ(golden: dict[str, np.ndarray]) -> None:
+def test_variants_of_the_same_label_differ(golden: dict[str, Array]) -> None:
     truths, predictions = golden_pairs(golden)
     mouth, upper = golden["mouth"], golden["upper"]
     pooled, per_clip = (f(truths, predictions, mouth) for f in (metrics.lve_codetalker, metrics.lve_per_clip))

@@ -220,6 +220,16 @@ def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:
 
 
 @needs_voices
+@pytest.mark.parametrize("speaker", TRAINING_SPEAKERS + HELD_OUT_SPEAKERS, ids=lambda speaker: speaker.name)
+def test_what_was_said_before_changes_nothing(synthesisers: Synthesisers, speaker: Speaker) -> None:
+    first = synthesisers.speak(speaker, "Papa bought a big map.")
+    synthesisers.speak(TRAINING_SPEAKERS[4], "Hello there.")
+    again = synthesisers.speak(speaker, "Papa bought a big map.")
+    assert np.array_equal(first.waveform.samples, again.waveform.samples)
+    assert first.phones == again.phones
+
+
+@needs_voices
 def test_an_absent_voice_is_named(synthesisers: Synthesisers) -> None:
     absent = dataclasses.replace(TRAINING_SPEAKERS[-1], voice="no-such-voice")
     with pytest.raises(UserError, match="no-such-voice"):

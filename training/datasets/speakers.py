@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import multiprocessing
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +86,7 @@ def missing_synthesisers() -> list[str]:
 
 
 class Synthesisers:
-    """flite and espeak-ng, opened once.  espeak-ng has global state: one object per process."""
+    """flite and espeak-ng, found once.  What they say depends on nothing said before."""
 
     def __init__(self) -> None:
         missing = missing_synthesisers()
@@ -92,15 +94,12 @@ class Synthesisers:
             raise UserError(
                 f"Made speech needs {' and '.join(missing)}, which cannot be found.", PACKAGES_HINT
             )
-        self._espeak: _Espeak | None = None
 
     def speak(self, speaker: Speaker, text: str, *, rate: float = 1.0, pitch: float = 1.0) -> Utterance:
         """Speak ``text``; ``rate`` and ``pitch`` are factors on the speaker's own.  Raises UserError."""
         if speaker.engine == "flite":
             return _speak_flite(speaker, text, rate, pitch)
-        if self._espeak is None:
-            self._espeak = _Espeak()
-        return self._espeak.speak(speaker, text, rate, pitch)
+        return _speak_espeak(speaker, text, rate, pitch)
 
 
 def _speak_flite(speaker: Speaker, text: str, rate: float, pitch: float) -> Utterance:
@@ -167,10 +166,39 @@ _Callback = ctypes.CFUNCTYPE(
 )
 
 
-class _Espeak:
-    """The library in retrieval mode, with phoneme events (speak_lib.h)."""
+def _speak_espeak(speaker: Speaker, text: str, rate: float, pitch: float) -> Utterance:
+    """The library carries state from one utterance into the next (the same text comes out with another
+    length), and ending it and starting it again hangs.  So every utterance has a process of its own.
+    """
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=_send_espeak, args=(sender, speaker, text, rate, pitch))
+    child.start()
+    sender.close()
+    try:
+        samples, rate_hz, events = receiver.recv()
+    except EOFError:
+        raise UserError(
+            f"espeak-ng could not speak with its voice '{speaker.voice}'.", PACKAGES_HINT
+        ) from None
+    finally:
+        child.join()
+        receiver.close()
+    return _finished(samples, rate_hz, _espeak_phones(samples, rate_hz, events))
 
-    RETRIEVAL, PHONEME_EVENTS, EVENT_PHONEME, END = 2, 1, 7, 0
+
+def _send_espeak(sender: Connection, speaker: Speaker, text: str, rate: float, pitch: float) -> None:
+    """In the child: send (samples, rate, [(phoneme, sample)]), or nothing when the library refuses."""
+    spoken = _Espeak().speak(speaker, text, rate, pitch)
+    if spoken is not None:
+        sender.send(spoken)
+    sender.close()
+
+
+class _Espeak:
+    """The library in synchronous retrieval mode, with phoneme events (speak_lib.h)."""
+
+    SYNCHRONOUS, PHONEME_EVENTS, EVENT_PHONEME, END = 2, 1, 7, 0
     RATE, PITCH, UTF8 = 1, 3, 1
     WORDS_PER_MINUTE = 165
 
@@ -180,13 +208,11 @@ class _Espeak:
             ctypes.c_char_p, ctypes.c_size_t, ctypes.c_uint, ctypes.c_int, ctypes.c_uint, ctypes.c_uint,
             ctypes.c_void_p, ctypes.c_void_p,
         ]  # fmt: skip
-        self._rate_hz = int(self._library.espeak_Initialize(self.RETRIEVAL, 500, None, self.PHONEME_EVENTS))
-        if self._rate_hz <= 0:
-            raise UserError("espeak-ng could not be started.", PACKAGES_HINT)
+        self._rate_hz = int(self._library.espeak_Initialize(self.SYNCHRONOUS, 500, None, self.PHONEME_EVENTS))
         self._sound: list[FloatArray] = []
         self._events: list[tuple[str, int]] = []
-        self._callback: Callable[..., int] = _Callback(self._collect)  # kept: the library holds no reference
-        self._library.espeak_SetSynthCallback(self._callback)
+        # Kept in the object: the library holds no reference of its own.
+        self._callback: Callable[..., int] = _Callback(self._collect)
 
     def _collect(self, sound: Any, count: int, events: Any) -> int:
         if sound and count > 0:
@@ -200,43 +226,46 @@ class _Espeak:
             index += 1
         return 0
 
-    def speak(self, speaker: Speaker, text: str, rate: float, pitch: float) -> Utterance:
-        """Speak one text; see :meth:`Synthesisers.speak`."""
-        self._sound.clear()
-        self._events.clear()
-        if self._library.espeak_SetVoiceByName(speaker.voice.encode()) != 0:
-            raise UserError(f"espeak-ng has no voice called '{speaker.voice}'.", PACKAGES_HINT)
+    def speak(
+        self, speaker: Speaker, text: str, rate: float, pitch: float
+    ) -> tuple[FloatArray, int, list[tuple[str, int]]] | None:
+        """(samples, rate in Hz, phonemes with their first sample), or None when the library refuses."""
+        if self._rate_hz <= 0 or self._library.espeak_SetVoiceByName(speaker.voice.encode()) != 0:
+            return None
+        self._library.espeak_SetSynthCallback(self._callback)
         self._library.espeak_SetParameter(self.RATE, round(self.WORDS_PER_MINUTE * rate), 0)
         self._library.espeak_SetParameter(self.PITCH, round(min(99.0, speaker.pitch * pitch)), 0)
         data = text.encode("utf-8") + b"\0"
         if self._library.espeak_Synth(data, len(data), 0, 1, 0, self.UTF8, None, None) != 0:
-            raise UserError(f"espeak-ng could not speak with its voice {speaker.voice}.", PACKAGES_HINT)
+            return None
         self._library.espeak_Synchronize()
-        samples = np.concatenate(self._sound)
-        return _finished(samples, self._rate_hz, self._phones(samples))
+        return (np.concatenate(self._sound), self._rate_hz, self._events) if self._sound else None
 
-    def _phones(self, samples: FloatArray) -> list[Phone]:
-        starts = [sample / self._rate_hz for _, sample in self._events] + [len(samples) / self._rate_hz]
-        phones: list[Phone] = [Phone(SILENCE, 0.0, starts[0])]
-        for index, (name, _) in enumerate(self._events):
-            labels = from_espeak(name)
-            start, step = starts[index], (starts[index + 1] - starts[index]) / len(labels)
-            if labels[0] in _CLOSED_STOPS:
-                earlier = self._closure_start(samples, start, phones[-1].start_s)
-                phones[-1] = Phone(phones[-1].label, phones[-1].start_s, earlier)
-                phones.append(Phone(labels[0], earlier, start + step))
-            else:
-                phones.append(Phone(labels[0], start, start + step))
-            for k, label in enumerate(labels[1:], 1):
-                phones.append(Phone(label, start + k * step, start + (k + 1) * step))
-        return [phone for phone in phones if phone.duration_s > 1e-4]
 
-    def _closure_start(self, samples: FloatArray, start_s: float, floor_s: float) -> float:
-        """When the silence before a burst at ``start_s`` begins, at most 80 ms earlier."""
-        step = int(0.005 * self._rate_hz)
-        index = int(start_s * self._rate_hz)
-        first = max(int(floor_s * self._rate_hz), index - int(_CLOSURE_LIMIT_S * self._rate_hz), 0)
-        quiet = 0.02 * float(np.abs(samples).max())
-        while index - step >= first and float(np.abs(samples[index - step : index]).max()) < quiet:
-            index -= step
-        return index / self._rate_hz
+def _espeak_phones(samples: FloatArray, rate_hz: int, events: list[tuple[str, int]]) -> list[Phone]:
+    """Phones of the common set with their times, the closures of voiceless stops given back to them."""
+    starts = [sample / rate_hz for _, sample in events] + [len(samples) / rate_hz]
+    phones: list[Phone] = [Phone(SILENCE, 0.0, starts[0])]
+    for index, (name, _) in enumerate(events):
+        labels = from_espeak(name)
+        start, step = starts[index], (starts[index + 1] - starts[index]) / len(labels)
+        if labels[0] in _CLOSED_STOPS:
+            earlier = _closure_start(samples, rate_hz, start, phones[-1].start_s)
+            phones[-1] = Phone(phones[-1].label, phones[-1].start_s, earlier)
+            phones.append(Phone(labels[0], earlier, start + step))
+        else:
+            phones.append(Phone(labels[0], start, start + step))
+        for k, label in enumerate(labels[1:], 1):
+            phones.append(Phone(label, start + k * step, start + (k + 1) * step))
+    return [phone for phone in phones if phone.duration_s > 1e-4]
+
+
+def _closure_start(samples: FloatArray, rate_hz: int, start_s: float, floor_s: float) -> float:
+    """When the silence before a burst at ``start_s`` begins, at most 80 ms earlier."""
+    step = int(0.005 * rate_hz)
+    index = int(start_s * rate_hz)
+    first = max(int(floor_s * rate_hz), index - int(_CLOSURE_LIMIT_S * rate_hz), 0)
+    quiet = 0.02 * float(np.abs(samples).max())
+    while index - step >= first and float(np.abs(samples[index - step : index]).max()) < quiet:
+        index -= step
+    return index / rate_hz
