@@ -147,11 +147,14 @@ def verify_file(folder: Path, card: ModelCard, name: str, *, hash_too: bool = Tr
     """Check one file of the bundle against its record; return its path.  Raises BundleError."""
     path, record = folder / name, card.files[name]
     if not path.is_file():
-        raise BundleError(f"The model bundle '{folder}' lacks its file {name}.", "Copy the whole folder again.")
+        raise BundleError(
+            f"The model bundle '{folder}' lacks its file {name}.", "Copy the whole folder again."
+        )
     size = path.stat().st_size
     if size != record.bytes:
         raise BundleError(
-            f"'{path}' has {size} bytes where its config.json says {record.bytes}: it is cut short or changed.",
+            f"'{path}' has {size} bytes where its config.json says {record.bytes}: "
+            "it is cut short or changed.",
             "Copy or download the bundle again.",
         )
     if hash_too:
@@ -202,9 +205,7 @@ def read_face_file(path: Path) -> FaceMesh:
         if array.dtype.kind not in "iu":
             raise BundleError(f"'{path}': '{name}' must hold vertex indices, not {array.dtype}.")
         if array.size and (array.min() < 0 or array.max() >= len(template)):
-            raise BundleError(
-                f"'{path}': '{name}' points at vertex {int(array.max())} of {len(template)}."
-            )
+            raise BundleError(f"'{path}': '{name}' points at vertex {int(array.max())} of {len(template)}.")
     for name in ("mid_lips", "lip_corners"):
         if arrays[name].shape not in ((2,), (0,)):
             raise BundleError(f"'{path}': '{name}' must have 2 or 0 entries, not shape {arrays[name].shape}.")

@@ -44,8 +44,10 @@ def plain_codes(codec: Codec, query: CodeQuery, speech: Tensor, style: Tensor) -
     for step in range(steps):
         x = embeddings + query.positions(0, step + 1, embeddings.device)
         ages = step_ages(step + 1).clamp_min(0)
-        bias = age_bias(ages, head_slopes(config.heads), config.period) + look_back_mask(step + 1, config.look_back)
-        for layer in query.layers:
+        bias = age_bias(ages, head_slopes(config.heads), config.period) + look_back_mask(
+            step + 1, config.look_back
+        )
+        for layer in query.stack:
             x = layer.norms[0](x + layer.self_attention(x, bias))
             x = layer.norms[1](x + _all_keys(layer.cross_attention, x, memory))
             x = layer.norms[2](x + layer.mlp_out(F.relu(layer.mlp_in(x))))

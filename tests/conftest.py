@@ -1,4 +1,4 @@
-"""What every test shares: a Blender without the person's own preferences, and where reference files lie."""
+"""What every test shares: a Blender without the person's own preferences."""
 
 from __future__ import annotations
 
@@ -17,18 +17,6 @@ ROOT = Path(__file__).resolve().parent.parent
 _BLENDER_FOLDER = tempfile.mkdtemp(prefix="codetalker-blender-")
 os.environ["BLENDER_USER_RESOURCES"] = _BLENDER_FOLDER
 atexit.register(shutil.rmtree, _BLENDER_FOLDER, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def reference_folder() -> Path:
-    """Official checkpoints cut small and their golden outputs; skips where there are none.
-
-    They may not be shipped, so they are looked for in $CODETALKER_REFERENCE or beside the checkout.
-    """
-    folder = Path(os.environ.get("CODETALKER_REFERENCE") or ROOT.parent / "shared" / "reference")
-    if not folder.is_dir():
-        pytest.skip("no reference files: name their folder in CODETALKER_REFERENCE")
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -152,10 +152,14 @@ _TINY = replace(
     _DEFAULT,
     speech_stage=SpeechStage(Schedule(steps=20, batch=4, window_s=2.0, rate=1e-3, warm_up=5)),
     codebook_stage=replace(
-        _DEFAULT.codebook_stage, schedule=Schedule(steps=60, batch=8, window_s=1.0, rate=1e-3, warm_up=5), restart_every=20
+        _DEFAULT.codebook_stage,
+        schedule=Schedule(steps=60, batch=8, window_s=1.0, rate=1e-3, warm_up=5),
+        restart_every=20,
     ),
     query_stage=replace(
-        _DEFAULT.query_stage, schedule=Schedule(steps=20, batch=4, window_s=2.0, rate=6e-4, warm_up=5), sound_variants=1
+        _DEFAULT.query_stage,
+        schedule=Schedule(steps=20, batch=4, window_s=2.0, rate=6e-4, warm_up=5),
+        sound_variants=1,
     ),
     corpus_minutes=1.0,
 )

@@ -38,7 +38,10 @@ def fitted(preset: Preset, dataset: Dataset, basis: VertexBasis) -> Preset:
     """The preset with the sizes that the data decides."""
     rank = len(basis.rows)
     codec = dataclasses.replace(
-        preset.codec, vertex_count=dataset.face.vertex_count, basis_rank=rank, output_bias=preset.codec.output_bias
+        preset.codec,
+        vertex_count=dataset.face.vertex_count,
+        basis_rank=rank,
+        output_bias=preset.codec.output_bias,
     )
     query = dataclasses.replace(preset.query, motion_dim=rank, styles=len(dataset.styles))
     return dataclasses.replace(preset, codec=codec, query=query)
@@ -52,9 +55,10 @@ def train(preset: Preset, dataset: Dataset, run: RunFolder, name: str) -> Bundle
     encoder, codec, query = SpeechEncoder(preset.speech), Codec(preset.codec), CodeQuery(preset.query)
     codec.vertex_basis.copy_(torch.from_numpy(basis.rows))
     sampler = WindowSampler(dataset, basis, encoder, preset.seed)
-    regions = {region: indices for region, indices in dataset.face.regions.items()}
-    metric = region_metric(basis.rows, regions, preset.codebook_stage.region_weights)
-    (run.folder / "preset.json").write_text(json.dumps(dataclasses.asdict(preset), indent=1), encoding="utf-8")
+    metric = region_metric(basis.rows, dataset.face.regions, preset.codebook_stage.region_weights)
+    (run.folder / "preset.json").write_text(
+        json.dumps(dataclasses.asdict(preset), indent=1), encoding="utf-8"
+    )
     seconds: dict[str, float] = {}
 
     def timed(stage: str, started: float) -> None:
@@ -96,7 +100,7 @@ def _card(preset: Preset, dataset: Dataset, name: str, seconds: dict[str, float]
         speech={},
         files={},
         notes={
-            "data": "speech by flite and espeak-ng; motion by an articulation model on the synthesisers' phone times",
+            "data": "speech by flite and espeak-ng; motion by an articulation model on their phone times",
             "hours": round(hours, 3),
             "clips": len(dataset.clips),
             "voices": voices,
@@ -107,12 +111,18 @@ def _card(preset: Preset, dataset: Dataset, name: str, seconds: dict[str, float]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="training.train", description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(
+        prog="training.train", description=__doc__.splitlines()[0] if __doc__ else ""
+    )
     parser.add_argument("--preset", choices=sorted(PRESETS), default="default")
-    parser.add_argument("--run", type=Path, default=Path("build/run"), help="folder for the log and the stages")
+    parser.add_argument(
+        "--run", type=Path, default=Path("build/run"), help="folder for the log and the stages"
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder of the bundle to write")
     parser.add_argument("--name", default=None, help="the bundle's name (default: the output folder's)")
-    parser.add_argument("--minutes", type=float, default=None, help="minutes of speech in place of the preset's")
+    parser.add_argument(
+        "--minutes", type=float, default=None, help="minutes of speech in place of the preset's"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cache", type=Path, default=Path("build/corpus"), help="folder of the made corpus")
     options = parser.parse_args(arguments)

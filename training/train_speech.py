@@ -32,7 +32,7 @@ def train_speech(
     chunks = round(schedule.window_s / encoder.config.chunk_s)
     encoder.train()
 
-    def losses(step: int) -> dict[str, Tensor]:
+    def losses(_step: int) -> dict[str, Tensor]:
         batch = sampler.draw(schedule.batch, chunks)
         features = encoder.chunks(batch.chunks).reshape(schedule.batch, -1, hidden)
         logits = phone_head(features).float()
@@ -41,7 +41,12 @@ def train_speech(
         motion = weighted_motion(moved, batch.motion, metric)
         right = (logits.argmax(-1) == batch.phones).float().mean()
         total = phone + stage.motion_weight * motion
-        return {"total": total, "phone": phone.detach(), "motion_mm": motion.detach(), "phone_accuracy": right}
+        return {
+            "total": total,
+            "phone": phone.detach(),
+            "motion_mm": motion.detach(),
+            "phone_accuracy": right,
+        }
 
     optimise("speech", (encoder, phone_head, motion_head), losses, schedule, run)
     encoder.eval()

@@ -6,19 +6,21 @@ training step never touches 3V numbers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from codetalker_blender.contracts import FloatArray
+from codetalker_blender.contracts import FloatArray, IntArray
 from codetalker_blender.engine.speech import FRAME_RATE_HZ, HOP, SAMPLE_RATE_HZ, SpeechEncoder
 
 from .datasets.augment import augment_audio
 from .datasets.clip import Clip, Dataset
 
+Rows = NDArray[np.generic]
 SILENCE = "pau"
 #: Rest and silence that every clip gets behind it.
 REST_S = 1.0
@@ -48,11 +50,13 @@ def vertex_basis(deltas: FloatArray, largest: int = 128, tolerance_mm: float = 0
         if error_mm <= tolerance_mm:
             break
     else:
-        raise ValueError(f"no basis of rank <= {largest} spans the shapes to {tolerance_mm} mm (best {error_mm:.2f})")
+        raise ValueError(
+            f"no basis of rank <= {largest} spans the shapes to {tolerance_mm} mm (best {error_mm:.2f})"
+        )
     return VertexBasis(kept.astype(np.float32), (flat @ kept.T).astype(np.float32), error_mm)
 
 
-def region_metric(rows: FloatArray, regions: dict[str, np.ndarray], weights: dict[str, float]) -> Tensor:
+def region_metric(rows: FloatArray, regions: Mapping[str, IntArray], weights: Mapping[str, float]) -> Tensor:
     """(R, R) L for :func:`training.losses.weighted_motion`.
 
     Vertex v weighs 1 + the sum of ``weights`` of the regions it is in, shared out so that every
@@ -99,7 +103,8 @@ class WindowSampler:
         self.clips = dataset.clips
         rest = np.zeros((round(REST_S * encoder.config.fps), len(basis.rows)), np.float32)
         self.motion = [
-            np.concatenate((clip.weights @ basis.from_weights, rest)).astype(np.float32) for clip in dataset.clips
+            np.concatenate((clip.weights @ basis.from_weights, rest)).astype(np.float32)
+            for clip in dataset.clips
         ]
         self.labels = phone_labels(dataset.clips)
         row = {label: index for index, label in enumerate(self.labels)}
@@ -155,7 +160,9 @@ class WindowSampler:
             before=torch.from_numpy(np.stack(before)),
             style=style,
             phones=torch.from_numpy(np.stack(phones)),
-            codes=torch.from_numpy(np.stack(codes)) if codes else torch.empty(batch, frames, 0, dtype=torch.int64),
+            codes=torch.from_numpy(np.stack(codes))
+            if codes
+            else torch.empty(batch, frames, 0, dtype=torch.int64),
         )
 
     def _sound(self, pick: int, start: int, chunks: int) -> list[Tensor]:
@@ -186,9 +193,10 @@ class WindowSampler:
         return augment_audio(samples, self.random) if self.augment else samples
 
 
-def _window(array: np.ndarray, start: int, frames: int) -> np.ndarray:
+def _window(array: Rows, start: int, frames: int) -> Rows:
     """Rows start to start + frames; past the end the last row (rest, silence) goes on."""
-    return array[np.minimum(np.arange(start, start + frames), len(array) - 1)]
+    rows: Rows = array[np.minimum(np.arange(start, start + frames), len(array) - 1)]
+    return rows
 
 
 def _raw_chunk(encoder: SpeechEncoder, shifted: Tensor, index: int) -> Tensor:
@@ -203,7 +211,7 @@ def phone_labels(clips: Sequence[Clip]) -> tuple[str, ...]:
     return (SILENCE, *sorted({phone.label for clip in clips for phone in clip.phones} - {SILENCE}))
 
 
-def frame_phones(clip: Clip, row: dict[str, int]) -> np.ndarray:
+def frame_phones(clip: Clip, row: dict[str, int]) -> NDArray[np.int64]:
     """(frames,) int64: the phone at each motion frame's time."""
     times = np.arange(len(clip.weights) + round(REST_S * clip.fps)) / clip.fps
     labels = np.zeros(len(times), np.int64)

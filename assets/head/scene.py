@@ -105,11 +105,11 @@ def write_scene(head: Head, deltas: dict[str, Array], path: Path) -> None:
     background.inputs["Color"].default_value = (0.20, 0.20, 0.20, 1.0)
     scene.world = world
 
-    scene.render.engine = "CYCLES"
+    scene.render.engine = "CYCLES"  # type: ignore[assignment]
     scene.cycles.samples = 32
     scene.cycles.use_denoising = False
     scene.render.resolution_x = scene.render.resolution_y = 640
     scene.render.fps = 30
-    scene.view_settings.view_transform = "Standard"
+    scene.view_settings.view_transform = "Standard"  # type: ignore[assignment]
     path.parent.mkdir(parents=True, exist_ok=True)
     bpy.ops.wm.save_as_mainfile(filepath=str(path.resolve()), compress=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -78,7 +77,9 @@ def read_config(kind: type[Config], values: Mapping[str, Any], where: str) -> Co
         raise BundleError(f"{where}: {error}.") from error
 
 
-def _check_fit(card: ModelCard, face: FaceMesh, codec: CodecConfig, query: QueryConfig, speech: SpeechConfig) -> None:
+def _check_fit(
+    card: ModelCard, face: FaceMesh, codec: CodecConfig, query: QueryConfig, speech: SpeechConfig
+) -> None:
     """Refuse parts that do not fit each other, naming both numbers."""
     pairs = (
         ("vertices of face.npz", face.vertex_count, "codec.vertex_count", codec.vertex_count),
@@ -94,7 +95,9 @@ def _check_fit(card: ModelCard, face: FaceMesh, codec: CodecConfig, query: Query
     )
     for left, a, right, b in pairs:
         if a != b:
-            raise BundleError(f"The model '{card.name}' is inconsistent: {left} is {a:g} but {right} is {b:g}.")
+            raise BundleError(
+                f"The model '{card.name}' is inconsistent: {left} is {a:g} but {right} is {b:g}."
+            )
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -129,7 +132,9 @@ def load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], where: str)
         for name, tensor in wanted.items()
         if name in tensors and tensors[name].shape != tensor.shape
     ]
-    problems += [f"'{name}' holds NaN or infinite numbers" for name, t in tensors.items() if not t.isfinite().all()]
+    problems += [
+        f"'{name}' holds NaN or infinite numbers" for name, t in tensors.items() if not t.isfinite().all()
+    ]
     if problems:
         more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
         raise BundleError(f"The weights in '{where}' do not fit the model: {'; '.join(problems[:4])}{more}.")
@@ -177,18 +182,18 @@ def save_bundle(folder: Path, bundle: Bundle, *, half: bool = False) -> ModelCar
 def _swap(draft: Path, folder: Path) -> None:
     """Put ``draft`` in ``folder``'s place; an old bundle is removed only after the new one stands."""
     if not folder.exists():
-        os.replace(draft, folder)
+        draft.replace(folder)
         return
     if not (folder / CONFIG_FILE).is_file():
         raise OutputError(
             f"'{folder}' exists and is no model bundle; it is left as it is.", "Choose another folder."
         )
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-    os.replace(folder, old / "bundle")
+    folder.replace(old / "bundle")
     try:
-        os.replace(draft, folder)
+        draft.replace(folder)
     except OSError:
-        os.replace(old / "bundle", folder)
+        (old / "bundle").replace(folder)
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)

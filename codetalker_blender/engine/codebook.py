@@ -7,6 +7,7 @@ into offsets.  Only torch; loads nothing, chooses no device, returns no losses.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -99,7 +100,7 @@ class Block(nn.Module):
 
     def _mlp(self, x: Tensor) -> Tensor:
         inner = F.gelu(self.mlp_in(self.mlp_norm(x)), approximate="tanh")
-        return x + self.dropout(self.mlp_out(inner))
+        return torch.add(x, self.dropout(self.mlp_out(inner)))
 
     def forward(self, x: Tensor, mask: Tensor | None, last_only: bool = False) -> Tensor:
         attended = self.attention(self.attention_norm(x), mask, last_only)
@@ -131,7 +132,7 @@ class Trunk(nn.Module):
         x = F.leaky_relu(convolved, 0.2)
         if self.config.time_norm:
             x = time_normalise(x)
-        x = self.linear(x)
+        x = torch.as_tensor(self.linear(x))
         if self.config.constant_position:
             x = x + sinusoid(torch.zeros(1, device=x.device), self.config.hidden).to(x.dtype)
         return x
@@ -165,7 +166,7 @@ class Trunk(nn.Module):
         """Causal step form, stride 1: one frame in, one frame out."""
         state.history, x = self.conv.step(state.history, x)
         x = self._embed(x)
-        for block, ring in zip(self.blocks, state.rings, strict=True):
+        for block, ring in zip(cast("list[Block]", list(self.blocks)), state.rings, strict=True):
             x = block.step(x, ring)
         return x
 
@@ -216,8 +217,8 @@ class Quantiser(nn.Module):
     def distances(self, latent: Tensor) -> Tensor:
         """Squared distances to every code: (..., H*C) -> (..., H, N)."""
         vectors = latent.unflatten(-1, (-1, self.codebook.shape[1]))
-        norms = vectors.square().sum(-1, keepdim=True) + self.codebook.square().sum(-1)
-        return norms - 2.0 * (vectors @ self.codebook.t())
+        norms: Tensor = vectors.square().sum(-1, keepdim=True) + self.codebook.square().sum(-1)
+        return torch.sub(norms, vectors @ self.codebook.t(), alpha=2.0)
 
     def nearest(self, latent: Tensor) -> Tensor:
         """Codes, (..., H*C) -> (..., H) int64; the first of equals."""

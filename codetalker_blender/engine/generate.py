@@ -75,7 +75,9 @@ class CodeLoop:
     last Linear and the query's first are multiplied into one (hidden x hidden) matrix beforehand.
     """
 
-    def __init__(self, codec: Codec, query: CodeQuery, speech: Tensor, style: Tensor, sampler: CodeSampler) -> None:
+    def __init__(
+        self, codec: Codec, query: CodeQuery, speech: Tensor, style: Tensor, sampler: CodeSampler
+    ) -> None:
         """speech: (batch, steps * speech_frames * P, channels); style: (batch, 1 or steps, styles)."""
         self.codec, self.query, self.sampler = codec, query, sampler
         unit = query.config.speech_frames * query.config.temporal_unit
@@ -89,7 +91,7 @@ class CodeLoop:
         self._trunk = codec.decoder.trunk.start(self.steps * codec.config.temporal_unit)
         self._prefix: Tensor | None = None
         self.done = 0
-        #: decoder's hidden state of the newest frame, (batch, 1, hidden): ``decoder.output`` makes motion of it
+        #: the decoder's hidden state of the newest frame, (batch, 1, hidden), before ``decoder.output``
         self.last_hidden: Tensor | None = None
 
     def step(self) -> tuple[Tensor, Tensor | None]:
@@ -119,9 +121,7 @@ class CodeLoop:
         decoder = self.codec.decoder
         spread = decoder.spread(latent)
         if self.codec.config.causal:
-            frames = [
-                decoder.trunk.step(spread[:, i : i + 1], self._trunk) for i in range(spread.shape[1])
-            ]
+            frames = [decoder.trunk.step(spread[:, i : i + 1], self._trunk) for i in range(spread.shape[1])]
             self.last_hidden = frames[-1]
             return torch.cat(frames, dim=1)
         # a codec that looks both ways decodes the prefix anew; what was fed back is never returned
@@ -138,7 +138,8 @@ def style_rows(style: FloatArray, styles: int, device: torch.device) -> Tensor:
     """Check a request's style mix: (frames or 1, styles) -> (1, frames or 1, styles)."""
     if style.ndim != 2 or style.shape[1] != styles or not len(style) or not np.isfinite(style).all():
         raise BundleError(
-            f"The style mix has shape {style.shape}; this model needs finite numbers of shape (frames or 1, {styles})."
+            f"The style mix has shape {style.shape}; "
+            f"this model needs finite numbers of shape (frames or 1, {styles})."
         )
     return torch.from_numpy(np.ascontiguousarray(style, np.float32)).to(device)[None]
 

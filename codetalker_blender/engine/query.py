@@ -7,6 +7,7 @@ stage 1 makes codes of them.  Only torch; the full form serves training, the ste
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -133,13 +134,20 @@ class CodeQuery(nn.Module):
         if config.categorical:
             self.class_map = nn.Linear(config.hidden, config.categorical * config.code_count)
 
+    @property
+    def stack(self) -> list[QueryLayer]:
+        """The layers, with their type."""
+        return cast("list[QueryLayer]", list(self.layers))
+
     def style_vectors(self, weights: Tensor) -> Tensor:
         """Mix weights (batch, 1 or steps, styles) -> style vectors (batch, 1 or steps, hidden)."""
         return weights @ self.style_embedding
 
     def positions(self, first: int, steps: int, device: torch.device) -> Tensor:
         """The periodic position code of steps first, first + 1, ...: (steps, hidden)."""
-        return sinusoid(torch.arange(first, first + steps, device=device) % self.config.period, self.config.hidden)
+        return sinusoid(
+            torch.arange(first, first + steps, device=device) % self.config.period, self.config.hidden
+        )
 
     def heads_out(self, x: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """Features (batch, steps, (H-n)*C) and logits (batch, steps, n, N); None where there are none."""
@@ -164,7 +172,7 @@ class CodeQuery(nn.Module):
         ages = step_ages(steps, x.device).clamp_min(0)
         bias = age_bias(ages, head_slopes(config.heads), config.period)
         bias = bias + look_back_mask(steps, config.look_back, x.device)
-        for layer in self.layers:
+        for layer in self.stack:
             x = layer(x, bias.to(x.dtype), *layer.cross_attention.prepare(memory))
         return self.heads_out(x)
 
@@ -178,7 +186,7 @@ class CodeQuery(nn.Module):
         biases = age_bias(ages, head_slopes(config.heads), config.period).to(memory.dtype)
         return QueryState(
             [KeyValueRing(window, biases) for _ in self.layers],
-            [layer.cross_attention.prepare(memory) for layer in self.layers],
+            [layer.cross_attention.prepare(memory) for layer in self.stack],
         )
 
     def step(self, embedding: Tensor, state: QueryState) -> tuple[Tensor | None, Tensor | None]:
@@ -188,7 +196,7 @@ class CodeQuery(nn.Module):
         """
         index = state.step
         x = embedding + self.positions(index, 1, embedding.device).to(embedding.dtype)
-        for layer, ring, (keys, values) in zip(self.layers, state.rings, state.speech, strict=True):
+        for layer, ring, (keys, values) in zip(self.stack, state.rings, state.speech, strict=True):
             x = layer.step(x, ring, keys[:, index : index + 1], values[:, index : index + 1])
         state.step += 1
         return self.heads_out(x)

@@ -72,7 +72,9 @@ class SpeechConfig:
             for name, seconds in (("chunk_s", self.chunk_s), ("context_s", self.context_s)):
                 for rate in (self.fps, FRAME_RATE_HZ):
                     if abs(seconds * rate - round(seconds * rate)) > 1e-6:
-                        raise ValueError(f"{name} ({seconds:g} s) must hold whole frames at {rate:g} per second")
+                        raise ValueError(
+                            f"{name} ({seconds:g} s) must hold whole frames at {rate:g} per second"
+                        )
 
     @property
     def chunked(self) -> bool:
@@ -194,7 +196,9 @@ class SpeechEncoder(nn.Module):
         config = self.config
         count = self.chunk_frames + 2 * self.context_frames
         if config.speech_frames == 1:
-            place = torch.arange(count, device=frames.device, dtype=torch.float32) * (FRAME_RATE_HZ / config.fps)
+            place = torch.arange(count, device=frames.device, dtype=torch.float32) * (
+                FRAME_RATE_HZ / config.fps
+            )
             left = place.floor().long().clamp_max(frames.shape[1] - 2)
             share = (place - left).to(frames.dtype)[None, :, None]
             frames = torch.lerp(frames[:, left], frames[:, left + 1], share)
@@ -204,7 +208,9 @@ class SpeechEncoder(nn.Module):
 
     # -- one clip, either way --------------------------------------------------------------------
 
-    def features(self, samples: Tensor, each: Callable[[int, int], None] = lambda done, total: None) -> Tensor:
+    def features(
+        self, samples: Tensor, each: Callable[[int, int], None] = lambda done, total: None
+    ) -> Tensor:
         """A clip (n,) -> (1, motion_frames * speech_frames, hidden); ``each(done, total)`` per chunk."""
         frames = self.motion_frames(len(samples))
         if not self.config.chunked:

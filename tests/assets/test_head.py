@@ -404,8 +404,10 @@ def test_the_licence_table_names_every_shipped_file_with_its_hash() -> None:
     from codetalker_blender.model_files import file_record
 
     table = (ROOT / "assets" / "LICENSES.md").read_text(encoding="utf-8")
-    shipped = [HEAD / "face.npz", HEAD / "shapes.npz", ROOT / "assets" / "demo_head.blend"]
-    for path in [*shipped, *sorted(HEAD.glob("*.py"))]:
+    assets = ROOT / "assets"
+    shipped = [assets / "demo_head.blend", *HEAD.glob("*.npz")]
+    shipped += [path for folder in ("speech", "models") for path in (assets / folder).rglob("*") if path.is_file()]
+    for path in shipped:
         row = next(line for line in table.splitlines() if f"`{path.relative_to(ROOT / 'assets')}`" in line)
         assert file_record(path).sha256 in row, path.name
 

@@ -27,7 +27,7 @@ def grid_face(columns: int = 7, rows: int = 6) -> FaceMesh:
     a, b, c, d = (q.ravel() for q in (index[:-1, :-1], index[:-1, 1:], index[1:, 1:], index[1:, :-1]))
     triangles = np.concatenate((np.stack((a, b, c), 1), np.stack((a, c, d), 1))).astype(np.int32)
     empty = np.zeros(0, np.int32)
-    regions = {name: empty for name in REGION_NAMES}
+    regions = dict.fromkeys(REGION_NAMES, empty)
     regions["lips"] = index[2:4, 2:5].ravel().astype(np.int32)
     regions["upper_face"] = index[-1].astype(np.int32)
     middle = columns // 2
@@ -115,7 +115,12 @@ def tiny_networks(
 
 
 def tiny_bundle(
-    folder: Path, flavour: str = "streamable", face: FaceMesh | None = None, *, seed: int = 0, name: str = "tiny"
+    folder: Path,
+    flavour: str = "streamable",
+    face: FaceMesh | None = None,
+    *,
+    seed: int = 0,
+    name: str = "tiny",
 ) -> Path:
     """Write a small bundle of one flavour into ``folder`` and return it.
 

@@ -31,7 +31,9 @@ def made_dataset(clips: int = 4, seconds: float = 4.0, seed: int = 0) -> Dataset
         weights[:, :2] = switches
         times = np.arange(int(seconds * 16000)) / 16000
         loud = np.repeat(switches, 16000 // 30 + 1, axis=0)[: len(times)]
-        sound = 0.1 * (loud[:, 0] * np.sin(2 * np.pi * 220 * times) + loud[:, 1] * np.sin(2 * np.pi * 880 * times))
+        sound = 0.1 * (
+            loud[:, 0] * np.sin(2 * np.pi * 220 * times) + loud[:, 1] * np.sin(2 * np.pi * 880 * times)
+        )
         spans = [(i / 2, "aa" if weights[i * 15, 0] > 0.5 else "b") for i in range(int(seconds * 2))]
         made.append(
             Clip(
@@ -58,10 +60,25 @@ def small_preset(codebook: int = 60, speech: int = 20, query: int = 20) -> Prese
         base,
         codec=dataclasses.replace(base.codec, hidden=32, mlp=32, code_count=16, components=4, code_dim=8),
         query=dataclasses.replace(
-            base.query, hidden=32, mlp=32, layers=2, speech_dim=32, code_count=16, components=4, code_dim=8, dropout=0.0
+            base.query,
+            hidden=32,
+            mlp=32,
+            layers=2,
+            speech_dim=32,
+            code_count=16,
+            components=4,
+            code_dim=8,
+            dropout=0.0,
         ),
         speech=dataclasses.replace(
-            base.speech, conv_dim=16, hidden=32, layers=1, mlp=32, position_kernel=8, position_groups=4, dropout=0.0
+            base.speech,
+            conv_dim=16,
+            hidden=32,
+            layers=1,
+            mlp=32,
+            position_kernel=8,
+            position_groups=4,
+            dropout=0.0,
         ),
         codebook_stage=dataclasses.replace(base.codebook_stage, schedule=schedule(codebook)),
         speech_stage=dataclasses.replace(base.speech_stage, schedule=schedule(speech)),

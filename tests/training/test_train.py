@@ -34,12 +34,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All three stages on made tones, saved as a bundle beside the run's log."""
     folder = tmp_path_factory.mktemp("run")
     dataset = made_dataset()
-    bundle = train(small_preset(codebook=100, speech=100, query=100), dataset, RunFolder(folder, quiet=True), "made")
+    bundle = train(
+        small_preset(codebook=100, speech=100, query=100), dataset, RunFolder(folder, quiet=True), "made"
+    )
     save_bundle(folder / "bundle", bundle, half=True)
     return folder
 
 
-@pytest.mark.parametrize(("stage", "name"), [("codebook", "motion_mm"), ("speech", "phone"), ("query", "motion_mm")])
+@pytest.mark.parametrize(
+    ("stage", "name"), [("codebook", "motion_mm"), ("speech", "phone"), ("query", "motion_mm")]
+)
 def test_every_stage_lowers_its_own_loss(trained: Path, stage: str, name: str) -> None:
     lines = stage_lines(trained, stage)
     assert len(lines) == 2
