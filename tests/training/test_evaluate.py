@@ -17,8 +17,11 @@ from training.articulation import Articulator
 from training.articulation_targets import STYLES
 from training.datasets.clip import Clip, Dataset, Phone
 from training.datasets.phones import PHONES
+from training.evaluate import bundle_predictor
 from training.scores import print_report, score, write_scores
 
+from ..engine.tiny import tiny_bundle
+from .made import made_dataset
 from .made_head import made_head
 
 SPEECH = Path(__file__).resolve().parents[2] / "assets" / "speech"
@@ -125,6 +128,14 @@ def test_scores_are_written_as_json_with_null_for_nan(
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["scores.json"]
     print_report(scores)
     assert "mouth_opening_r" in capsys.readouterr().out
+
+
+def test_a_bundle_is_scored_through_the_whole_street(tmp_path: Path) -> None:
+    made = made_dataset(clips=2, seconds=1.0)
+    tiny_bundle(tmp_path / "bundle", "streamable")
+    whole = score(made, bundle_predictor(tmp_path / "bundle", made.styles, "cpu"))["all"]
+    assert whole["clips"] == 2
+    assert whole["mve_mm"] > 0.0
 
 
 # The shipped speech -----------------------------------------------------------------------------
