@@ -222,7 +222,10 @@ def _save_blend(path: Path) -> None:
     path = path.resolve()
     temporary = path.with_name(f".{path.name}.writing.blend")
     try:
-        bpy.ops.wm.save_as_mainfile(filepath=str(temporary), copy=True, compress=True, relative_remap=True)
+        with _quiet():
+            bpy.ops.wm.save_as_mainfile(
+                filepath=str(temporary), copy=True, compress=True, relative_remap=True
+            )
         temporary.replace(path)
     except (RuntimeError, OSError) as error:
         raise OutputError(f"'{path}' cannot be written: {error}", "Check the folder and the disk.") from error

@@ -65,6 +65,14 @@ def strip_span(strip: Any) -> tuple[int, int]:
     return int(strip.frame_final_start), int(strip.frame_final_end)
 
 
+def set_strip_length(strip: Any, frames: int) -> None:
+    """Let a strip cover ``frames`` frames from its first one on."""
+    if hasattr(strip, "right_handle"):
+        strip.right_handle = strip.left_handle + frames
+    else:
+        strip.frame_final_duration = frames
+
+
 def strip_content_start(strip: Any) -> float:
     """The frame at which the strip's file starts, were it not trimmed."""
     return float(strip.content_start if hasattr(strip, "content_start") else strip.frame_start)

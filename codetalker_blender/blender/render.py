@@ -113,7 +113,7 @@ def encode_video(pictures: Sequence[Path], sound: Path | None, like: bpy.types.S
         strip = sequence.new_image(name="Frames", filepath=str(pictures[0]), channel=1, frame_start=1)
         for path in pictures[1:]:
             strip.elements.append(path.name)
-        strip.frame_final_duration = len(pictures)
+        compat.set_strip_length(strip, len(pictures))
         if sound is not None and compat.has_audio():
             sequence.new_sound(name="Speech", filepath=str(sound), channel=2, frame_start=1)
         compat.set_video_output(render, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import bpy
@@ -73,9 +74,12 @@ def height(vertices: Coordinates) -> float:
 def dump() -> dict[str, Any]:
     """Everything in the file that somebody could miss, as plain values, for comparing before and after."""
     found: dict[str, Any] = {}
-    for kind in ("scenes", "objects", "meshes", "shape_keys", "actions", "sounds", "collections", "texts"):
-        for item in getattr(bpy.data, kind):
-            found[f"{kind}/{item.name}"] = _plain(item)
+    with warnings.catch_warnings():
+        # It reads all properties, those that Blender will drop too.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        for kind in ("scenes", "objects", "meshes", "shape_keys", "actions", "sounds", "collections"):
+            for item in getattr(bpy.data, kind):
+                found[f"{kind}/{item.name}"] = _plain(item)
     return found
 
 
