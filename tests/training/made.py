@@ -26,7 +26,7 @@ def made_dataset(clips: int = 4, seconds: float = 4.0, seed: int = 0) -> Dataset
     made = []
     for number in range(clips):
         frames = round(seconds * FPS)
-        switches = np.repeat(random.random((int(seconds * 2), 2)), 15, axis=0)[:frames]
+        switches = np.repeat(random.integers(0, 2, (int(seconds * 2), 2)), 15, axis=0)[:frames].astype(float)
         weights = np.zeros((frames, 3), np.float32)
         weights[:, :2] = switches
         times = np.arange(int(seconds * 16000)) / 16000

@@ -35,7 +35,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     dataset = made_dataset()
     bundle = train(
-        small_preset(codebook=100, speech=100, query=100), dataset, RunFolder(folder, quiet=True), "made"
+        small_preset(codebook=100, speech=150, query=150), dataset, RunFolder(folder, quiet=True), "made"
     )
     save_bundle(folder / "bundle", bundle, half=True)
     return folder
@@ -46,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_every_stage_lowers_its_own_loss(trained: Path, stage: str, name: str) -> None:
     lines = stage_lines(trained, stage)
-    assert len(lines) == 2
+    assert len(lines) >= 2
     assert lines[-1][name] < 0.8 * lines[0][name]
 
 
