@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from codetalker_blender.errors import UserError
 from codetalker_blender.face.topology import BIWI, FLAME
 from training.datasets import clip as clips
@@ -118,25 +116,21 @@ def check(
     found = report.left_out if skip_bad else report.problems
     reach = (0.0, "")
     for done, recording in enumerate(listed.recordings, 1):
-        clip, wrong = examine(recording, listed.fps, thorough=False)
-        if clip is not None and clip.vertices is not None:
-            try:
-                reach = max(reach, (_reach_mm(clip.vertices), recording.name))
-            except UserError as error:
-                wrong.append(Problem(recording.motion_file, str(error)))
-        found += wrong
-        if clip is None or wrong:
+        read = examine(recording, listed.fps, thorough=True)
+        reach = max(reach, (read.reach_mm, recording.name))
+        found += read.problems
+        if read.clip is None or read.problems:
             report.splits[recording.split].bad += 1
         else:
-            report.splits[recording.split].add(recording.speaker, clip.waveform.duration_s)
+            report.splits[recording.split].add(recording.speaker, read.clip.waveform.duration_s)
         progress(done, len(listed.recordings))
-    if reach[1]:
+    if reach[0] > 0:
         report.notes.append(f"vertices move up to {reach[0]:.1f} mm from the template (clip '{reach[1]}').")
         if not PLAUSIBLE_MM[0] <= reach[0] <= PLAUSIBLE_MM[1]:
             report.notes[-1] += " No speaking face does that: check the units and the templates."
     if listed.outside:
         shown = ", ".join(listed.outside[:5]) + (", …" if len(listed.outside) > 5 else "")
-        report.notes.append(f"{len(listed.outside)} recordings belong to no split: {shown}.")
+        report.notes.append(f"recordings in no split: {len(listed.outside)} ({shown}).")
     _note_splits(report)
     return report
 
@@ -168,11 +162,6 @@ def _count(split: SplitReport, clip: Clip, found: Sequence[str]) -> None:
         split.bad += 1
     else:
         split.add(clip.voice, clip.waveform.duration_s)
-
-
-def _reach_mm(motion: clips.VertexMotion) -> float:
-    """The largest offset; raises UserError when the motion cannot be read."""
-    return float(np.linalg.norm(motion.offsets(), axis=-1).max() * 1e3)
 
 
 def _note_splits(report: Report) -> None:

@@ -39,7 +39,7 @@ BIWI_CLIPS = ("F3_e01", "M5_e32", "F2_e33", "M3_e37", "F1_e40", "F1_e01", "F3_01
 def tone(seconds: float = SECONDS, rate_hz: int = SOUND_RATE_HZ) -> FloatArray:
     """A sound that is no silence."""
     times = np.arange(round(seconds * rate_hz)) / rate_hz
-    return (0.25 * np.sin(2 * np.pi * TONE_HZ * times)).astype(np.float32)
+    return np.asarray(0.25 * np.sin(2 * np.pi * TONE_HZ * times), np.float32)
 
 
 def template(speaker: str) -> FloatArray:

@@ -22,8 +22,12 @@ from .made_recordings import (
     VOCASET_VALIDATION,
     positions,
     template,
+    tone,
     vocaset_processed,
     vocaset_raw,
+    write_motion,
+    write_pickle,
+    write_sound,
 )
 
 MAKERS = {"raw": vocaset_raw, "processed": vocaset_processed}
@@ -108,6 +112,16 @@ def test_the_face_is_the_mean_of_the_trained_speakers(root: Path) -> None:
 def test_flame_is_what_is_read_unless_told_otherwise(root: Path) -> None:
     with pytest.raises(UserError, match="5023"):
         read_vocaset(root, "train")
+
+
+def test_a_face_of_the_real_size_is_recognised(tmp_path: Path) -> None:
+    name = f"{VOCASET_TRAINED[0]}_sentence07"
+    write_motion(tmp_path / "vertices_npy" / f"{name}.npy", np.full((36, 15069), 0.001, np.float32))
+    write_sound(tmp_path / "wav" / f"{name}.wav", tone())
+    write_pickle(tmp_path / "templates.pkl", {VOCASET_TRAINED[0]: np.zeros((5023, 3))})
+    dataset = read_vocaset(tmp_path, "train")
+    assert dataset.offsets(dataset.clips[0]).shape == (18, 5023, 3)
+    assert dataset.face.mid_lips.tolist() == [3546, 3504]
 
 
 def test_an_unknown_split_is_refused_with_those_there_are(root: Path) -> None:

@@ -19,6 +19,7 @@ from .clip import RECORDED_TOLERANCE_S, Clip, Dataset, VertexMotion
 
 #: Peak below which a sound counts as silent: 60 dB below full scale, where only noise is left.
 SILENT_PEAK = 1e-3
+MM_PER_METRE = 1000.0
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,25 @@ class Survey:
     up_axis: str = "Y"
 
 
-def examine(recording: Recording, fps: float, *, thorough: bool) -> tuple[Clip | None, list[Problem]]:
-    """The clip, and what is wrong with its files; the clip is None where they cannot be read.
+@dataclass(frozen=True)
+class Examined:
+    """What reading a recording gave.
 
-    thorough: read every frame of the motion too, and not only the file's header.
+    clip: None when the sound or the motion cannot be read
+    problems: what is wrong with its files; a sound clip has none
+    reach_mm: the largest offset of recorded vertices, 0 where the motion was not read
     """
+
+    clip: Clip | None
+    problems: tuple[Problem, ...]
+    reach_mm: float = 0.0
+
+
+def examine(recording: Recording, fps: float, *, thorough: bool) -> Examined:
+    """Read a recording.  thorough: every frame of the motion too, and not only the file's header."""
     found: list[Problem] = []
     sound = motion = None
+    reach_mm = 0.0
     try:
         sound = recording.open_sound()
         if len(sound.samples) == 0 or float(np.abs(sound.samples).max()) < SILENT_PEAK:
@@ -105,11 +118,11 @@ def examine(recording: Recording, fps: float, *, thorough: bool) -> tuple[Clip |
     try:
         motion = recording.open_motion()
         if thorough and isinstance(motion, VertexMotion):
-            motion.offsets()
+            reach_mm = float(np.linalg.norm(motion.offsets(), axis=-1).max() * MM_PER_METRE)
     except UserError as error:
         found.append(Problem(recording.motion_file, str(error)))
     if sound is None or motion is None:
-        return None, found
+        return Examined(None, tuple(found), reach_mm)
     vertices = motion if isinstance(motion, VertexMotion) else None
     weights = np.zeros((len(motion.rows), 0), np.float32) if isinstance(motion, VertexMotion) else motion
     motion_s = len(weights) / fps
@@ -125,7 +138,7 @@ def examine(recording: Recording, fps: float, *, thorough: bool) -> tuple[Clip |
         name=recording.name, style=recording.style, voice=recording.speaker, waveform=sound, fps=fps,
         weights=weights, vertices=vertices,
     )  # fmt: skip
-    return clip, found
+    return Examined(clip, tuple(found), reach_mm)
 
 
 def read_split(survey: Survey, split: str, *, skip_bad: bool = False) -> Dataset:
@@ -141,11 +154,11 @@ def read_split(survey: Survey, split: str, *, skip_bad: bool = False) -> Dataset
     for recording in survey.recordings:
         if recording.split != split:
             continue
-        clip, wrong = examine(recording, survey.fps, thorough=skip_bad)
-        if clip is not None and not wrong:
-            clips.append(clip)
+        read = examine(recording, survey.fps, thorough=skip_bad)
+        if read.clip is not None and not read.problems:
+            clips.append(read.clip)
         elif not skip_bad:
-            found += wrong
+            found += read.problems
     if not found and not clips:
         found.append(Problem(".", f"there is no clip in the split '{split}'."))
     if found:
