@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from codetalker_blender.errors import UserError
 from training.datasets.clip import problems
 from training.datasets.folder import FaceSources, read_folder, survey_folder
+from training.datasets.splits import CURVE_FIELDS, VERTEX_FIELDS, read_splits_file
 
 from .made_recordings import FOLDER_SPLITS, VERTICES, folder, positions, template, write_pickle, write_splits
 
@@ -104,6 +107,17 @@ def test_a_splits_file_that_does_not_fit_the_clips_is_a_problem(
     assert told in survey.problems[0].text
     with pytest.raises(UserError, match="cannot be used"):
         read_folder(tmp_path, "train")
+
+
+def test_the_guides_examples_can_be_read(tmp_path: Path) -> None:
+    guide = (Path(__file__).resolve().parents[2] / "training" / "README.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^    (\{\"format\".*?\})$", guide, re.MULTILINE | re.DOTALL)
+    assert len(examples) == 2
+    for example, fields in zip(examples, (VERTEX_FIELDS, CURVE_FIELDS), strict=True):
+        (tmp_path / "splits.json").write_text(example, encoding="utf-8")
+        about = read_splits_file(tmp_path / "splits.json", fields)
+        assert about.fps == 60.0
+        assert set(json.loads(example)) == {*fields[0], *fields[1]}
 
 
 def test_frames_may_be_flat_or_not(tmp_path: Path) -> None:

@@ -160,6 +160,7 @@ WAV, MOTION, BOB = "wav/anna_02.wav", "vertices_npy/anna_02.npy", "vertices_npy/
         (with_sound(np.zeros(28_800)), WAV, "silent"),
         (with_sound(tone(0.01, 48_000)), WAV, "0.01 s long"),
         (truncated(MOTION), MOTION, "cannot be read"),
+        (lambda root: (root / MOTION).write_bytes(b"PK\x03\x04 cut short"), MOTION, "cannot be read"),
         (lambda root: (root / WAV).write_bytes(b"no sound at all"), WAV, "cannot be read as sound"),
     ],
 )  # fmt: skip
@@ -299,6 +300,15 @@ def test_a_pickle_that_would_run_something_is_refused_unrun(tmp_path: Path, name
     ((where, text),) = found(tmp_path, "vocaset", root, *FEW)
     assert where == name
     assert "refused without running anything" in text
+    assert not written.exists()
+
+
+def test_an_array_of_objects_is_refused_unrun(tmp_path: Path) -> None:
+    root, written = folder(tmp_path / "data"), tmp_path / "written"
+    np.save(root / MOTION, np.array([Trap(written)], object), allow_pickle=True)
+    ((where, text),) = found(tmp_path, "folder", root)
+    assert where == MOTION
+    assert "cannot be read as an .npy of positions" in text
     assert not written.exists()
 
 

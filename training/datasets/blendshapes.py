@@ -13,6 +13,7 @@ head lacks is refused by its name: leaving it out silently would train a face th
 from __future__ import annotations
 
 import csv
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -136,7 +137,7 @@ def _weights(curves: _Curves, path: Path, twice: bool) -> FloatArray:
 def _read_array(path: Path, shapes: tuple[str, ...]) -> tuple[tuple[str, ...], NDArray[np.float64]]:
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"it cannot be read as an array: {error}.") from error
     if not shapes:
         raise UserError(f"{SPLITS_FILE} does not name its columns.", "Add the field 'shapes'.")

@@ -8,6 +8,7 @@ disk and the speaker's own template.  :meth:`Dataset.offsets` is the one way to 
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ def map_positions(path: Path, vertex_count: int) -> NDArray[Any]:
     """
     try:
         positions = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"'{path}' cannot be read as an .npy of positions: {error}.") from error
     if not isinstance(positions, np.ndarray) or positions.dtype.kind != "f" or positions.ndim not in (2, 3):
         raise UserError(f"'{path}' holds no positions (frames, vertices, 3) or (frames, 3 * vertices).")
