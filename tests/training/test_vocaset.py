@@ -10,7 +10,7 @@ import pytest
 
 from codetalker_blender.errors import UserError
 from training.datasets.clip import Dataset, problems
-from training.datasets.splits import VOCASET_SPLITS
+from training.datasets.splits import VOCASET_SPLITS, published_split
 from training.datasets.vocaset import STYLES, read_vocaset, survey_vocaset
 
 from .made_recordings import (
@@ -50,6 +50,15 @@ def test_splits_are_by_speaker_and_sentence(root: Path) -> None:
         "test": [f"{VOCASET_TEST}_sentence33"],
     }
     assert survey_vocaset(root, vertex_count=VERTICES).outside == (f"{VOCASET_VALIDATION}_sentence05",)
+
+
+@pytest.mark.parametrize(
+    ("speaker", "first", "last"),
+    [(VOCASET_TRAINED[0], 1, 40), (VOCASET_VALIDATION, 21, 40), (VOCASET_TEST, 21, 40)],
+)
+def test_sentences_of_a_split_are_the_published_ones(speaker: str, first: int, last: int) -> None:
+    numbers = [n for n in range(100) if published_split(VOCASET_SPLITS, speaker, f"sentence{n:02d}")]
+    assert numbers == list(range(first, last + 1))
 
 
 def test_every_second_frame_is_read_as_offsets_from_the_speakers_template(root: Path) -> None:
