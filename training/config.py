@@ -5,7 +5,7 @@ A preset differs from another in a few visible lines.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from codetalker_blender.engine.codebook import CodecConfig
 from codetalker_blender.engine.query import QueryConfig
@@ -47,14 +47,12 @@ class SpeechStage:
 
 @dataclass(frozen=True)
 class CodebookStage:
-    """Stage 1.  region_weights: extra weight of vertex regions in the reconstruction error;
-    velocity_weight: of the error between neighbouring frames (0 = off);
+    """Stage 1.  velocity_weight: of the error between neighbouring frames (0 = off);
     plain_share: share of the steps that learn a plain autoencoder before the codebook is laid on its
     latents (0 = quantise from the first step, with the paper's random codebook);
     restart_every: steps between replacing dead codes by encoder outputs (0 = never)."""
 
     schedule: Schedule
-    region_weights: dict[str, float] = field(default_factory=dict)
     velocity_weight: float = 0.5
     quantiser_weight: float = 1.0
     plain_share: float = 0.15
@@ -82,7 +80,12 @@ class QueryStage:
 
 @dataclass(frozen=True)
 class Preset:
-    """A whole run.  vertex_count, basis_rank, motion_dim and styles come from the data."""
+    """A whole run.  vertex_count, basis_rank, motion_dim and styles come from the data.
+
+    region_weights: extra weight of vertex regions in every stage's motion error
+    lip_gap_weight: weight of the mid-lip distance's own error beside the vertices' (0 = off); lips that
+        nearly close look open, and no vertex error says so
+    """
 
     codec: CodecConfig
     query: QueryConfig
@@ -90,6 +93,8 @@ class Preset:
     speech_stage: SpeechStage
     codebook_stage: CodebookStage
     query_stage: QueryStage
+    region_weights: dict[str, float]
+    lip_gap_weight: float
     corpus_minutes: float
     seed: int = 0
 
@@ -138,12 +143,13 @@ _DEFAULT = Preset(
         context_s=0.4,
         mask_probability=0.0,
     ),
-    speech_stage=SpeechStage(Schedule(steps=900, batch=12, window_s=3.0, rate=1e-3, bfloat16=True)),
+    speech_stage=SpeechStage(Schedule(steps=1000, batch=12, window_s=3.0, rate=1e-3, bfloat16=True)),
     codebook_stage=CodebookStage(
         Schedule(steps=1500, batch=32, window_s=2.0, rate=1e-3, ema=0.99),
-        region_weights={"lips": 8.0, "jaw": 1.0, "eyelids": 4.0, "upper_face": 1.0, "lower_teeth": 1.0},
     ),
-    query_stage=QueryStage(Schedule(steps=1800, batch=16, window_s=3.0, rate=6e-4)),
+    query_stage=QueryStage(Schedule(steps=2200, batch=16, window_s=3.0, rate=6e-4)),
+    region_weights={"lips": 8.0, "jaw": 1.0, "eyelids": 4.0, "upper_face": 1.0, "lower_teeth": 1.0},
+    lip_gap_weight=0.5,
     corpus_minutes=75.0,
 )
 

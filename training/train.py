@@ -31,7 +31,7 @@ from .loop import RunFolder
 from .train_codebook import fit_scales, train_codebook
 from .train_query import train_query
 from .train_speech import train_speech
-from .windows import VertexBasis, WindowSampler, region_metric, vertex_basis
+from .windows import VertexBasis, WindowSampler, motion_metric, vertex_basis
 
 
 def fitted(preset: Preset, dataset: Dataset, basis: VertexBasis) -> Preset:
@@ -55,7 +55,7 @@ def train(preset: Preset, dataset: Dataset, run: RunFolder, name: str) -> Bundle
     encoder, codec, query = SpeechEncoder(preset.speech), Codec(preset.codec), CodeQuery(preset.query)
     codec.vertex_basis.copy_(torch.from_numpy(basis.rows))
     sampler = WindowSampler(dataset, basis, encoder, preset.seed)
-    metric = region_metric(basis.rows, dataset.face.regions, preset.codebook_stage.region_weights)
+    metric = motion_metric(basis.rows, dataset.face, preset.region_weights, preset.lip_gap_weight)
     (run.folder / "preset.json").write_text(
         json.dumps(dataclasses.asdict(preset), indent=1), encoding="utf-8"
     )

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from codetalker_blender.contracts import FloatArray, IntArray
+from codetalker_blender.contracts import FaceMesh, FloatArray
 from codetalker_blender.engine.speech import FRAME_RATE_HZ, HOP, SAMPLE_RATE_HZ, SpeechEncoder
 
 from .datasets.augment import augment_audio
@@ -56,20 +56,26 @@ def vertex_basis(deltas: FloatArray, largest: int = 128, tolerance_mm: float = 0
     return VertexBasis(kept.astype(np.float32), (flat @ kept.T).astype(np.float32), error_mm)
 
 
-def region_metric(rows: FloatArray, regions: Mapping[str, IntArray], weights: Mapping[str, float]) -> Tensor:
+def motion_metric(
+    rows: FloatArray, face: FaceMesh, region_weights: Mapping[str, float], lip_gap_weight: float = 0.0
+) -> Tensor:
     """(R, R) L for :func:`training.losses.weighted_motion`.
 
-    Vertex v weighs 1 + the sum of ``weights`` of the regions it is in, shared out so that every
-    region counts by its weight and not by how many vertices it has; scaled to millimetres.
+    The face as a whole weighs 1 and every region its own weight, shared out among its vertices, so that a
+    region counts by its weight and not by how many vertices it has.  The error of the offset between
+    the two mid-lip vertices adds ``lip_gap_weight`` times its square.  Scaled to millimetres.
     """
     rank, width = rows.shape
     share = np.full(width // 3, 1.0 / (width // 3))
-    for name, weight in weights.items():
-        if len(regions[name]):
-            share[regions[name]] += weight / len(regions[name])
+    for name, weight in region_weights.items():
+        if len(face.regions[name]):
+            share[face.regions[name]] += weight / len(face.regions[name])
     share /= share.sum()
     per_axis = np.repeat(share, 3)
     gram = (rows.astype(np.float64) * per_axis) @ rows.T
+    if lip_gap_weight and len(face.mid_lips):
+        upper, lower = rows.reshape(rank, -1, 3)[:, face.mid_lips].transpose(1, 0, 2).astype(np.float64)
+        gram += lip_gap_weight * (upper - lower) @ (upper - lower).T
     values, vectors = np.linalg.eigh(gram)
     root = vectors * np.sqrt(np.clip(values, 0.0, None))
     # weighted_motion averages over R columns; millimetres RMS come out with this factor

@@ -18,7 +18,7 @@ from training.config import Schedule
 from training.loop import RunFolder, optimise, rate_at
 from training.train import fitted, train
 from training.train_codebook import CodebookRestarts
-from training.windows import WindowSampler, region_metric, vertex_basis
+from training.windows import WindowSampler, motion_metric, vertex_basis
 
 from ..engine.tiny import tiny_configs, tiny_networks
 from .made import made_dataset, small_preset
@@ -123,14 +123,16 @@ def test_the_weighted_error_is_the_vertices_own() -> None:
     dataset = made_dataset()
     basis = vertex_basis(dataset.deltas)
     lips = dataset.face.regions["lips"]
-    metric = region_metric(basis.rows, dict(dataset.face.regions), {"lips": 3.0})
+    metric = motion_metric(basis.rows, dataset.face, {"lips": 3.0}, lip_gap_weight=2.0)
     random = np.random.default_rng(0)
     error = random.standard_normal((5, 3)).astype(np.float32) * 0.01
     offsets = (error @ basis.rows).reshape(5, -1, 3)
     share = np.full(dataset.face.vertex_count, 1 / dataset.face.vertex_count)
     share[lips] += 3.0 / len(lips)
     share /= share.sum()
-    wanted = 1e3 * np.sqrt((np.square(offsets).sum(-1) * share).sum(-1)).mean()
+    upper, lower = offsets[:, dataset.face.mid_lips].transpose(1, 0, 2)
+    gap = 2.0 * np.square(upper - lower).sum(-1)
+    wanted = 1e3 * np.sqrt((np.square(offsets).sum(-1) * share).sum(-1) + gap).mean()
     got = losses.weighted_motion(torch.from_numpy(error), torch.zeros(5, 3), metric)
     assert float(got) == pytest.approx(wanted, rel=1e-3)
 
