@@ -74,7 +74,8 @@ def test_the_mouth_follows_the_sound_of_sentences_never_heard(spoken: list[Spoke
 def test_another_sentences_sound_does_not_explain_the_mouth(spoken: list[Spoken]) -> None:
     """Over all pairs, from where both have begun to where one ends: the shared silence at both ends of
     these short clips would correlate by itself."""
-    own, other = [], []
+    own: list[float] = []
+    other: list[float] = []
     for one in spoken:
         for two in spoken:
             first = max(speech_span(one)[0], speech_span(two)[0])

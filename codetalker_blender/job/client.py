@@ -224,22 +224,47 @@ class JobClient:
         return finals[-1]
 
     def _in_worker(self, request: GenerateRequest) -> messages.Message:
-        if self._process is None or not self._process.alive:
-            if self._process is not None:
-                self._process.remove()
-            self._process = _Process(self._python, self._extra_paths)
-        process = self._process
+        kept = self._process is not None and self._process.alive
+        if not kept:
+            self._replace_process()
+        answered, final = self._ask(request)
+        if kept and final is None and not answered and not self._cancelled.is_set():
+            # It died between two jobs and was only now seen to be gone: no fault of this request.
+            self._replace_process()
+            _, final = self._ask(request)
+        if final is not None:
+            return final
+        if self._cancelled.is_set():
+            return messages.Cancelled()
+        return self._worker().obituary()
+
+    def _ask(self, request: GenerateRequest) -> tuple[bool, messages.Message | None]:
+        """Send the request and pass its progress on: (did the worker say anything, its final message).
+
+        The final message is None when the worker ended without one.
+        """
+        process = self._worker()
         process.send(messages.Generate(request))
         if self._cancelled.is_set():  # asked for before there was anybody to tell
             process.send_cancel()
+        answered = False
         while (message := process.receive()) is not None:
+            answered = True
             if isinstance(message, messages.FINAL):
-                return message
+                return answered, message
             if isinstance(message, messages.Progress):
                 self._inbox.put(message)
-        if self._cancelled.is_set():
-            return messages.Cancelled()
-        return process.obituary()
+        return answered, None
+
+    def _worker(self) -> _Process:
+        assert self._process is not None  # made by _replace_process before anybody asks
+        return self._process
+
+    def _replace_process(self) -> None:
+        if self._process is not None:
+            self._process.remove()
+            self._process = None  # a Python that cannot be started leaves none behind
+        self._process = _Process(self._python, self._extra_paths)
 
 
 class _Process:

@@ -186,6 +186,24 @@ def test_a_caller_that_breaks_off_leaves_nothing(jobs: Path, model: Path, sounds
 
 
 @posix
+def test_a_worker_that_dies_before_it_answers_is_replaced(jobs: Path, model: Path, sounds: Path) -> None:
+    """It dies between two jobs, but the next one is sent before anybody can know."""
+    client = JobClient("worker")
+    try:
+        client.run_blocking(request(model, sounds / "short.wav"))
+        pid = worker_pid(client)
+        os.kill(pid, signal.SIGSTOP)  # alive, and deaf
+        client.start(request(model, sounds / "short.wav"))
+        time.sleep(0.3)
+        os.kill(pid, signal.SIGKILL)
+        final = until_final(client)[-1]
+        assert isinstance(final, messages.Done) and final.motion.frame_count == 30
+        assert worker_pid(client) != pid
+    finally:
+        client.close()
+
+
+@posix
 def test_a_killed_worker_is_reported_and_replaced(jobs: Path, model: Path, sounds: Path) -> None:
     client = JobClient("worker")
     try:
