@@ -104,7 +104,7 @@ class Motion:
 
     offsets: (T, V, 3) float32, METRES, in the bundle's template axes
     fps: frames per second of ``offsets``
-    codes: (T_model, H) int32 code indices at ``model_fps``
+    codes: (T_model, H) int32 code indices, one row per frame at ``model_fps``
     model_fps: the bundle's own rate
     """
 
@@ -130,7 +130,7 @@ class GenerateRequest:
     device: "auto", "cpu", "cuda" or "mps"
     fps: frames per second wanted; None keeps the model's own
     temperature: 0 takes the nearest code; above it codes are drawn by
-        softmax(-distance / temperature); None takes the bundle's own default
+        softmax(-squared distance / temperature); None takes the bundle's own default
     seed: seeds the drawing of codes
     """
 

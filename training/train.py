@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from codetalker_blender.engine.bundle import Bundle, save_bundle
+from codetalker_blender.engine.bundle import Bundle, check_bundle_place, save_bundle
 from codetalker_blender.engine.codebook import Codec
 from codetalker_blender.engine.query import CodeQuery
 from codetalker_blender.engine.speech import SpeechEncoder
@@ -129,6 +129,7 @@ def main(arguments: list[str] | None = None) -> int:
     preset = dataclasses.replace(PRESETS[options.preset], seed=options.seed)
     minutes = options.minutes or preset.corpus_minutes
     try:
+        check_bundle_place(options.output)
         dataset = synthetic.build(options.seed, minutes, cache_dir=options.cache)
         bundle = train(preset, dataset, RunFolder(options.run), options.name or options.output.name)
         save_bundle(options.output, bundle, half=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import math
+import stat
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,20 +93,20 @@ def _check_file(source: AudioSource) -> None:
     if source.data is not None:
         head, size = source.data[:16], len(source.data)
     else:
-        if path.is_dir():
-            raise AudioError(f"'{path}' is a folder, not a sound file.", "Choose a file in it.")
-        if not path.exists():
-            raise AudioError(f"The sound file '{path}' does not exist.", "Check the path.")
-        if not path.is_file():
-            raise AudioError(f"'{path}' is not a regular file.", f"Choose a {_READABLE} file.")
         try:
+            mode, size = (status := path.stat()).st_mode, status.st_size
+            if stat.S_ISDIR(mode):
+                raise AudioError(f"'{path}' is a folder, not a sound file.", "Choose a file in it.")
+            if not stat.S_ISREG(mode):
+                raise AudioError(f"'{path}' is not a regular file.", f"Choose a {_READABLE} file.")
             with path.open("rb") as stream:
                 head = stream.read(16)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise AudioError(f"The sound file '{path}' does not exist.", "Check the path.") from error
         except OSError as error:
             raise AudioError(
-                f"'{path}' cannot be opened: {error.strerror or error}.", "Check its permissions."
+                f"'{path}' cannot be opened: {error.strerror or error}.", "Check its name and permissions."
             ) from error
-        size = path.stat().st_size
     if size == 0:
         raise AudioError(f"'{path.name}' is empty (0 bytes).", "Export the sound again.")
     if head[4:8] == b"ftyp" or head[:2] in (b"\xff\xf1", b"\xff\xf9") or head[:4] == b"\x1aE\xdf\xa3":

@@ -117,7 +117,10 @@ def load_bundle(folder: Path) -> Bundle:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
         raise BundleError(f"'{path}' cannot be read as safetensors: {error}.") from error
-    bundle = Bundle(card, face, Codec(codec), CodeQuery(query), SpeechEncoder(speech))
+    try:
+        bundle = Bundle(card, face, Codec(codec), CodeQuery(query), SpeechEncoder(speech))
+    except (ValueError, RuntimeError, ArithmeticError) as error:
+        raise BundleError(f"'{where}' describes networks that cannot be built: {error}.") from error
     load_strictly(bundle, {name: tensor.float() for name, tensor in tensors.items()}, str(path))
     return bundle.eval()
 
@@ -179,20 +182,45 @@ def save_bundle(folder: Path, bundle: Bundle, *, half: bool = False) -> ModelCar
     return card
 
 
+def check_bundle_place(folder: Path) -> None:
+    """Refuse a place where a bundle may not be written; ask before long work.  Raises OutputError.
+
+    Free places, empty folders and bundles (which would be replaced) are fine; a folder with anything
+    else in it is somebody's work, even if a file in it is called ``config.json``.
+    """
+    try:
+        if not folder.exists():
+            return
+        names = {path.name for path in folder.iterdir()}
+    except OSError as error:
+        raise OutputError(f"'{folder}' cannot be used for a bundle: {error.strerror or error}.") from error
+    if not names:
+        return
+    others = sorted(names - {CONFIG_FILE, WEIGHTS_FILE, FACE_FILE})
+    if others:
+        raise OutputError(
+            f"'{folder}' holds other things than a model bundle ('{others[0]}'); it is left as it is.",
+            "Choose another folder.",
+        )
+    try:
+        read_card(folder)
+    except BundleError as error:
+        raise OutputError(
+            f"'{folder}' exists and is no model bundle; it is left as it is.", "Choose another folder."
+        ) from error
+
+
 def _swap(draft: Path, folder: Path) -> None:
     """Put ``draft`` in ``folder``'s place; an old bundle is removed only after the new one stands."""
+    check_bundle_place(folder)
     if not folder.exists():
         draft.replace(folder)
         return
-    if not (folder / CONFIG_FILE).is_file():
-        raise OutputError(
-            f"'{folder}' exists and is no model bundle; it is left as it is.", "Choose another folder."
-        )
     old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
     folder.replace(old / "bundle")
     try:
         draft.replace(folder)
-    except OSError:
+    except BaseException:  # Ctrl-C too: the old bundle must stand again
         (old / "bundle").replace(folder)
         raise
     finally:

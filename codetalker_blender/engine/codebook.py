@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .config_checks import check_divides, check_numbers
 from .layers import KeyValueRing, SelfAttention, TimeConv, look_back_mask, sinusoid, time_normalise
 
 
@@ -25,7 +26,8 @@ class CodecConfig:
     code_count, components, code_dim: N codes of C numbers, H components per step
     temporal_unit: P, motion frames per step of codes
     causal: look back only, and normalise nothing over time: one step of decoding per frame
-    look_back: steps that causal self-attention sees, itself included; None = all
+    look_back: positions that causal self-attention sees, itself included; None = all.  The decoder's
+        positions are frames, the encoder's are steps of P frames
     time_norm: InstanceNorm over time (never with ``causal``)
     code_projection: a Linear between hidden and H*C on both sides (BIWI; else hidden = H*C)
     output_bias: bias of the last Linear (VOCASET has one, BIWI none)
@@ -57,20 +59,30 @@ class CodecConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
+        check_numbers(
+            self,
+            positive=(
+                *("vertex_count", "hidden", "heads", "mlp", "code_count", "components", "code_dim"),
+                *("temporal_unit", "kernel", "look_back"),
+            ),
+            not_negative=("layers", "basis_rank"),
+            shares=("dropout",),
+        )
+        check_divides(self, "hidden", "heads")
         if self.causal and self.time_norm:
             raise ValueError("a causal codec cannot normalise over time: set time_norm to false")
-        if self.look_back is not None and (not self.causal or self.look_back < 1):
-            raise ValueError("look_back needs causal and at least 1 step")
+        if self.look_back is not None and not self.causal:
+            raise ValueError("look_back needs causal")
         if not self.code_projection and self.hidden != self.components * self.code_dim:
             raise ValueError(
                 f"without code_projection hidden ({self.hidden}) must be components x code_dim "
                 f"({self.components} x {self.code_dim})"
             )
-        if self.hidden % self.heads:
-            raise ValueError(f"hidden ({self.hidden}) must be a multiple of heads ({self.heads})")
-        if not 1 <= self.temporal_unit <= self.kernel:
+        if self.temporal_unit > self.kernel:
             raise ValueError(f"temporal_unit must be 1 to {self.kernel}, not {self.temporal_unit}")
-        if not 0 <= self.basis_rank <= 128:
+        if self.kernel % 2 == 0 and not self.causal:
+            raise ValueError(f"kernel must be odd in a codec that looks both ways, not {self.kernel}")
+        if self.basis_rank > 128:
             raise ValueError(f"basis_rank must be 0 to 128, not {self.basis_rank}")
 
     @property
@@ -264,9 +276,13 @@ class Codec(nn.Module):
         return offsets @ self.vertex_basis.t() if self.config.basis_rank else offsets
 
     def to_offsets(self, motion: Tensor) -> Tensor:
-        """The inverse of :meth:`to_motion` (on the basis's span)."""
-        offsets = motion @ self.vertex_basis if self.config.basis_rank else motion
-        return offsets - self.template if self.config.shape_input else offsets
+        """The inverse of :meth:`to_motion`, for offsets in the basis's span.
+
+        Rest is taken off before the basis: the template itself need not lie in its span.
+        """
+        if self.config.shape_input:
+            motion = motion - self.still()
+        return motion @ self.vertex_basis if self.config.basis_rank else motion
 
     def still(self) -> Tensor:
         """The motion vector of zero offsets, (D,)."""

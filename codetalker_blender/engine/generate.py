@@ -27,6 +27,8 @@ from .speech import SAMPLE_RATE_HZ
 
 #: Frames per block when hidden states become vertices, so that no second copy of the motion is held.
 VERTEX_BLOCK = 512
+#: Below this temperature only the nearest code has a chance, and the division would overflow.
+COLDEST = 1e-6
 
 
 def choose_device(name: str) -> torch.device:
@@ -49,7 +51,7 @@ def choose_device(name: str) -> torch.device:
 
 
 class CodeSampler:
-    """How a code is chosen: the nearest one, or drawn by softmax(-distance / temperature).
+    """How a code is chosen: the nearest one, or drawn by softmax(-squared distance / temperature).
 
     Draws come from a CPU generator whatever the device, so a seed gives the same draws everywhere.
     """
@@ -60,9 +62,10 @@ class CodeSampler:
 
     def choose(self, scores: Tensor) -> Tensor:
         """scores: (batch, H, N), higher is better (-distance or logit) -> codes (batch, H)."""
-        if self.temperature <= 0:
+        if self.temperature < COLDEST:
             return scores.argmax(dim=-1)
-        shares = (scores / self.temperature).softmax(dim=-1).cumsum(dim=-1)
+        relative = scores - scores.amax(dim=-1, keepdim=True)
+        shares = (relative / self.temperature).softmax(dim=-1).cumsum(dim=-1)
         draws = torch.rand(shares.shape[:-1], generator=self._random).to(shares)
         return (shares < draws[..., None]).sum(dim=-1).clamp_max(scores.shape[-1] - 1)
 
@@ -204,7 +207,8 @@ def generate(
     return Motion(
         offsets=_vertices(bundle, states, progress, cancelled),
         fps=bundle.card.fps,
-        codes=all_codes.cpu().numpy().astype(np.int32),
+        # a step's codes stand for its P frames, so that row t of codes is frame t
+        codes=all_codes.repeat_interleave(unit, dim=0)[:frames].cpu().numpy().astype(np.int32),
         model_fps=bundle.card.fps,
     )
 

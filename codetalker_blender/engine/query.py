@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .config_checks import check_divides, check_numbers
 from .layers import (
     KeyValueRing,
     SelfAttention,
@@ -64,12 +65,27 @@ class QueryConfig:
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.hidden % self.heads:
-            raise ValueError(f"hidden ({self.hidden}) must be a multiple of heads ({self.heads})")
-        if not 0 <= self.categorical <= self.components:
+        check_numbers(
+            self,
+            positive=(
+                *(
+                    "motion_dim",
+                    "speech_dim",
+                    "hidden",
+                    "heads",
+                    "mlp",
+                    "components",
+                    "code_dim",
+                    "code_count",
+                ),
+                *("styles", "period", "look_back", "speech_frames", "temporal_unit"),
+            ),
+            not_negative=("layers", "categorical"),
+            shares=("dropout",),
+        )
+        check_divides(self, "hidden", "heads")
+        if self.categorical > self.components:
             raise ValueError(f"categorical must be 0 to {self.components}, not {self.categorical}")
-        if self.look_back is not None and self.look_back < 1:
-            raise ValueError("look_back must be at least 1 step")
 
     @property
     def feature_dim(self) -> int:

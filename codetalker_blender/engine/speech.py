@@ -15,6 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
+from .config_checks import check_divides, check_numbers
+
 SAMPLE_RATE_HZ = 16_000
 #: The convolutions' product of strides, and their receptive field less one stride.
 HOP, RECEPTIVE = 320, 400
@@ -58,6 +60,17 @@ class SpeechConfig:
     mask_min: int = 2
 
     def __post_init__(self) -> None:
+        check_numbers(
+            self,
+            positive=(
+                *("conv_dim", "hidden", "heads", "mlp", "position_kernel", "position_groups", "fps"),
+                *("level_eps", "mask_length"),
+            ),
+            not_negative=("layers", "chunk_s", "context_s", "mask_min"),
+            shares=("dropout", "mask_probability"),
+        )
+        check_divides(self, "hidden", "heads")
+        check_divides(self, "hidden", "position_groups")
         if self.feature_norm not in ("group", "layer"):
             raise ValueError(f"feature_norm must be 'group' or 'layer', not {self.feature_norm!r}")
         if self.level not in ("utterance", "fixed"):
@@ -123,9 +136,9 @@ class SpeechEncoder(nn.Module):
             return max(1, round(samples / SAMPLE_RATE_HZ * self.config.fps))
         length = (samples - RECEPTIVE) // HOP + 1
         if self.config.speech_frames == 2:
-            return length // 2
+            return max(1, length // 2)
         # in floating point and cut, as the original does: 205 frames give 122, not 123
-        return int((length / float(FRAME_RATE_HZ)) * self.config.fps)
+        return max(1, int((length / float(FRAME_RATE_HZ)) * self.config.fps))
 
     # -- whole clips -----------------------------------------------------------------------------
 

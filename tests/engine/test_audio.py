@@ -152,6 +152,8 @@ def test_a_file_cut_short_is_read_as_far_as_it_goes(tmp_path: Path, suffix: str)
 def test_absent_folder_and_empty_files_are_named(tmp_path: Path) -> None:
     absent = tmp_path / "absent.wav"
     assert re.search(r"absent\.wav' does not exist", refusal(AudioSource(absent)))
+    assert "does not exist" in refusal(AudioSource(tmp_path / "folder" / "absent.wav"))
+    assert "too long" in refusal(AudioSource(tmp_path / f"{'a' * 300}.wav"))
     assert "is a folder" in refusal(AudioSource(tmp_path))
     (tmp_path / "empty.wav").touch()
     assert "empty (0 bytes)" in refusal(AudioSource(tmp_path / "empty.wav"))

@@ -129,6 +129,13 @@ def test_a_file_that_is_something_else(folder: Path, name: str) -> None:
 def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
     assert "no model bundle" in refusal(tmp_path) or "not a model bundle" in refusal(tmp_path)
     assert "absent" in refusal(tmp_path / "absent")
+    assert "too long" in refusal(tmp_path / ("a" * 300))
+
+
+def test_a_file_that_cannot_be_opened(folder: Path) -> None:
+    (folder / FACE_FILE).unlink()
+    (folder / FACE_FILE).symlink_to("a" * 300)
+    assert "too long" in refusal(folder)
 
 
 PARTS = ("codec", "query", "speech")
@@ -280,10 +287,51 @@ def test_saving_over_something_else_is_refused(folder: Path, tmp_path: Path) -> 
     other = tmp_path / "letters"
     other.mkdir()
     (other / "letter.txt").write_text("dear", encoding="utf-8")
-    with pytest.raises(OutputError, match="no model bundle"):
+    with pytest.raises(OutputError, match=r"letter\.txt"):
         save_bundle(other, load_bundle(folder))
     assert contents(other) == {"letter.txt": b"dear"}
     assert {path.name for path in tmp_path.iterdir()} == {"bundle", "letters"}
+
+
+@pytest.mark.parametrize("names", [("config.json",), ("config.json", "thesis.txt")])
+def test_another_programs_config_is_no_bundle(folder: Path, tmp_path: Path, names: tuple[str, ...]) -> None:
+    other = tmp_path / "project"
+    other.mkdir()
+    for name in names:
+        (other / name).write_text("{}", encoding="utf-8")
+    with pytest.raises(OutputError, match="it is left as it is"):
+        save_bundle(other, load_bundle(folder))
+    assert contents(other) == dict.fromkeys(names, b"{}")
+
+
+def test_an_empty_folder_may_become_a_bundle(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "fresh").mkdir()
+    save_bundle(tmp_path / "fresh", load_bundle(folder))
+    assert load_bundle(tmp_path / "fresh").card.name == "tiny"
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("codec", "heads", 0),
+        ("codec", "mlp", -1),
+        ("codec", "dropout", 1.5),
+        ("query", "heads", -4),
+        ("query", "period", 0),
+        ("speech", "heads", 3),
+        ("speech", "position_groups", 0),
+        ("speech", "position_groups", 3),
+        ("speech", "context_s", -0.4),
+        ("speech", "chunk_s", -1.0),
+    ],
+)
+def test_a_number_that_no_network_can_have(folder: Path, part: str, name: str, value: float) -> None:
+    path = folder / "config.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values[part][name] = value
+    path.write_text(json.dumps(values), encoding="utf-8")
+    with pytest.raises(BundleError, match=name):
+        load_bundle(folder)
 
 
 def test_saving_over_a_bundle_replaces_it(folder: Path, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def test_the_first_of_equal_codes_is_taken() -> None:
     assert (quantiser.nearest(quantiser.codebook[9].repeat(4)[None]) == 4).all()
 
 
-@pytest.mark.parametrize("name", ["shapes", "basis", "streamable", "vocaset"])
+@pytest.mark.parametrize("name", ["shapes", "basis", "shapes on a basis", "streamable", "vocaset"])
 @torch.inference_mode()
 def test_offsets_to_motion_and_back(name: str) -> None:
     codec = variant_networks(name)[0]

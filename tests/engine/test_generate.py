@@ -120,14 +120,27 @@ def test_motion_of_a_clip(bundles: dict[str, Bundle], name: str, seconds: float)
     assert motion.offsets.shape == (frames, bundle.face.vertex_count, 3)
     assert motion.offsets.dtype == np.float32
     assert np.isfinite(motion.offsets).all()
-    assert motion.codes.shape == (-(-frames // unit), bundle.codec.config.components)
+    assert motion.codes.shape == (frames, bundle.codec.config.components)
+    # a step's codes stand for its P frames
+    firsts = np.repeat(motion.codes[::unit], unit, axis=0)[:frames]
+    np.testing.assert_array_equal(motion.codes, firsts)
     assert motion.codes.dtype == np.int32
     assert (motion.fps, motion.model_fps) == (bundle.card.fps, bundle.card.fps)
     # the offsets are the decoder's, of the codes alone
     with torch.inference_mode():
-        decoded = bundle.codec.decode(torch.from_numpy(motion.codes.astype(np.int64))[None])[0, :frames]
+        steps = torch.from_numpy(motion.codes[::unit].astype(np.int64))
+        decoded = bundle.codec.decode(steps[None])[0, :frames]
         expected = bundle.codec.to_offsets(decoded).unflatten(-1, (-1, 3)).numpy()
     np.testing.assert_allclose(motion.offsets, expected, rtol=0.0, atol=1e-5)
+
+
+def test_the_coldest_temperatures_take_the_nearest_code(bundles: dict[str, Bundle]) -> None:
+    """However small: dividing by it must not overflow into nonsense."""
+    bundle = bundles["streamable"]
+    nearest = run(bundle, speechlike(1.0))
+    for temperature in (1e-40, 1e-7, 1e-5):
+        drawn = run(bundle, speechlike(1.0), temperature=temperature)
+        np.testing.assert_array_equal(drawn.codes, nearest.codes)
 
 
 def test_offsets_are_metres(bundles: dict[str, Bundle]) -> None:

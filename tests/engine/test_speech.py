@@ -141,3 +141,12 @@ def test_time_masking_acts_in_training_alone() -> None:
     plain = speech.whole(levelled, 59)
     speech.train()
     assert not torch.allclose(speech.whole(levelled, 59), plain)
+
+
+def test_the_shortest_clip_has_a_frame_at_any_rate() -> None:
+    """0.1 s of sound is four 50 Hz frames: less than one motion frame at 12 per second."""
+    config = dataclasses.replace(tiny_configs("vocaset", 42)[2], fps=12.0)
+    encoder = tiny_networks(*tiny_configs("vocaset", 42)[:2], config)[2]
+    assert encoder.motion_frames(1600) == 1
+    with torch.inference_mode():
+        assert encoder.features(torch.randn(1600)).shape[1] == 1

@@ -26,6 +26,7 @@ CHANGES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
     "some classes": ("streamable", {}, {"categorical": 1}),
     "all classes": ("vocaset", {}, {"categorical": 4}),
     "shapes": ("vocaset", {"shape_input": True}, {}),
+    "shapes on a basis": ("vocaset", {"shape_input": True, "basis_rank": 10}, {"motion_dim": 10}),
     "basis": ("vocaset", {"basis_rank": 10}, {"motion_dim": 10}),
     "short memory": ("vocaset", {}, {"look_back": 3}),
     "endless causal": ("streamable", {"look_back": None}, {"look_back": None}),
