@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from codetalker_blender.engine.speech import NOMINAL_RMS, SAMPLE_RATE_HZ, SpeechConfig, SpeechEncoder
-from tests.engine.tiny import tiny_configs
+from tests.engine.tiny import tiny_configs, tiny_networks
 from tests.engine.variants import variant_networks
 
 
