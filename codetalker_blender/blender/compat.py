@@ -40,12 +40,37 @@ def fcurve_collections(action: bpy.types.Action) -> Iterator[Any]:
                 yield bag.fcurves
 
 
-def assign_action(holder: Any, action: bpy.types.Action) -> None:
-    """Let an AnimData or an NLA strip play ``action``, with the action's only slot."""
+def played_fcurves(action: bpy.types.Action, slot: Any) -> list[Any]:
+    """The F-curve collections that a user of ``slot`` plays: all of them where there are no slots."""
+    if not hasattr(action, "slots"):
+        return [action.fcurves]
+    bags = [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
+    return [bag.fcurves for bag in bags if slot is not None and bag.slot_handle == slot.handle]
+
+
+def action_slot(holder: Any) -> Any:
+    """The slot that an AnimData or an NLA strip plays; None where there are no slots."""
+    return getattr(holder, "action_slot", None)
+
+
+def remove_slot(action: bpy.types.Action, slot: Any) -> None:
+    """Remove a slot and its curves."""
+    if slot is not None:
+        action.slots.remove(slot)
+
+
+def assign_action(holder: Any, action: bpy.types.Action, like: Any = None) -> Any:
+    """Let an AnimData or an NLA strip play ``action``; -> the slot it plays, None where there are none.
+
+    like: a slot of the action that this one is a copy of; without it the action's first slot is taken
+    """
     if holder.id_data is not None and getattr(holder, "action", None) != action:
         holder.action = action
-    if hasattr(action, "slots"):
-        holder.action_slot = action.slots[0]
+    if not hasattr(action, "slots"):
+        return None
+    slot = next((slot for slot in action.slots if like and slot.handle == like.handle), action.slots[0])
+    holder.action_slot = slot
+    return slot
 
 
 def strips(editor: bpy.types.SequenceEditor) -> Any:

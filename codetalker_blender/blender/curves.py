@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import TargetError
 from . import compat
-from .keys import KEY_SPACING, MARK, PREFIX, own_names
+from .keys import KEY_SPACING, MARK, PREFIX
 
 
 def animate(key: bpy.types.Key, names: list[str], start_frame: int, *, absolute: bool) -> bpy.types.Action:
@@ -60,32 +60,73 @@ def refuse_muted_nla(obj: bpy.types.Object) -> None:
 
 
 def remove_own_animation(key: bpy.types.Key | None) -> None:
-    """Remove our curves, and our action and NLA track with them.
+    """Remove our curves, and our action and NLA track where nothing else is in them.
 
-    Curves that the animator put into our action stay: the action is theirs from then on.
+    Curves that the animator put into our action stay, and play on: the action is theirs from then on.
     Must run while our keys are still recorded.
     """
     if key is None or key.animation_data is None:
         return
     animation = key.animation_data
     for track in list(animation.nla_tracks):
-        played = [strip.action for strip in track.strips]
-        if played and all(_is_own(action) for action in played):
-            animation.nla_tracks.remove(track)
-            for action in played:
+        ours = [strip for strip in track.strips if _is_own(strip.action)]
+        for strip in ours:
+            # Asked again: where one action has several strips, the first one's curves may have made it theirs.
+            if _is_own(strip.action) and not _release(key, strip):
+                action = strip.action
+                track.strips.remove(strip)
                 _discard(action)
+        if ours and len(track.strips) == 0:
+            animation.nla_tracks.remove(track)
     action = animation.action
-    if _is_own(action):
-        if action.users - int(action.use_fake_user) > 1:
-            # A duplicated mesh plays the same action: leave it to the other one.
-            animation.action = None
-        elif _strip_own_curves(action, _own_paths(key)):
-            del action[MARK]
-        else:
-            animation.action = None
-            _discard(action)
+    if _is_own(action) and not _release(key, animation):
+        animation.action = None
+        _discard(action)
     if not (animation.action or animation.nla_tracks or animation.drivers):
         key.animation_data_clear()
+
+
+def _release(key: bpy.types.Key, holder: Any) -> bool:
+    """Take our curves out of what ``holder`` plays of our action; True when curves are left to play.
+
+    holder: the AnimData of ``key`` or one of its NLA strips
+
+    Content decides, not the number of users: from 4.4 on Blender puts the keyframes of related data
+    (the object, the mesh) into our action too, and a copied mesh plays the action of the original.
+    """
+    action, slot = holder.action, compat.action_slot(holder)
+    ours = _own_paths(key)
+    elsewhere = _slots_of_others(action, key)
+    if slot in elsewhere:
+        if all(
+            curve.data_path in ours for fcurves in compat.played_fcurves(action, slot) for curve in fcurves
+        ):
+            return False
+        # The other mesh still speaks from this action: what the animator added is played from a copy.
+        action, elsewhere = action.copy(), []
+        slot = compat.assign_action(holder, action, slot)
+    left = 0
+    for fcurves in compat.played_fcurves(action, slot):
+        for curve in [curve for curve in fcurves if curve.data_path in ours]:
+            fcurves.remove(curve)
+        left += len(fcurves)
+    if not elsewhere:
+        del action[MARK]
+    if not left:
+        compat.remove_slot(action, slot)
+    return left > 0
+
+
+def _slots_of_others(action: bpy.types.Action, key: bpy.types.Key) -> list[Any]:
+    """What other meshes' shape keys play of the action: its slots, or Nones where there are no slots."""
+    found = []
+    for other in bpy.data.shape_keys:
+        if other == key or other.animation_data is None:
+            continue
+        holders: list[Any] = [other.animation_data]
+        holders += [strip for track in other.animation_data.nla_tracks for strip in track.strips]
+        found += [compat.action_slot(holder) for holder in holders if holder.action == action]
+    return found
 
 
 def _play(key: bpy.types.Key, action: bpy.types.Action, first_frame: int) -> None:
@@ -124,20 +165,12 @@ def _own_paths(key: bpy.types.Key) -> set[str]:
         return set()
     if key[MARK]["absolute"]:
         return {"eval_time"}
-    return {value_path(name) for name in own_names(key)}
-
-
-def _strip_own_curves(action: bpy.types.Action, ours: set[str]) -> bool:
-    """Remove the curves on the paths in ``ours``; True when others are left."""
-    left = 0
-    for fcurves in compat.fcurve_collections(action):
-        for curve in list(fcurves):
-            if curve.data_path in ours:
-                fcurves.remove(curve)
-        left += len(fcurves)
-    return left > 0
+    # Also of keys that were deleted meanwhile: Blender leaves their curves in place.
+    return {value_path(name) for name in str(key[MARK]["names"]).split("\n")}
 
 
 def _discard(action: bpy.types.Action) -> None:
-    if action.users - int(action.use_fake_user) == 0:
+    """Remove the action unless somebody else uses it or it holds curves."""
+    used = action.users - int(action.use_fake_user) > 0
+    if not used and not any(len(fcurves) for fcurves in compat.fcurve_collections(action)):
         bpy.data.actions.remove(action)

@@ -11,7 +11,7 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import animation, curves, keys
+from codetalker_blender.blender import animation, compat, curves, keys
 from codetalker_blender.blender.keys import FrameKeys
 from codetalker_blender.errors import TargetError
 from tests.blender import scenes
@@ -200,6 +200,105 @@ def test_duplicate_of_a_speaking_mesh_gets_its_own_action(blender: None) -> None
     animation.replace_animation(second, other)
     assert_plays(first, frames)
     assert_plays(second, other)
+
+
+def key_smile(obj: bpy.types.Object) -> None:
+    """The animator keys Smile from 0 at frame 1 to 1 at frame 20."""
+    smile = obj.data.shape_keys.key_blocks["Smile"]
+    for frame, value in ((1, 0.0), (20, 1.0)):
+        smile.value = value
+        smile.keyframe_insert("value", frame=frame)
+
+
+def smile_at(obj: bpy.types.Object, frame: int) -> float:
+    bpy.context.scene.frame_set(frame)
+    return float(obj.data.shape_keys.key_blocks["Smile"].value)
+
+
+def curve_paths() -> set[str]:
+    """The data paths of all curves in the file."""
+    collections = [fcurves for action in bpy.data.actions for fcurves in compat.fcurve_collections(action)]
+    return {curve.data_path for fcurves in collections for curve in fcurves}
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_keys_of_the_object_in_our_action_stay(blender: None, own: bool) -> None:
+    obj = scenes.add_sheet()
+    if own:
+        add_smile(obj)
+    animation.replace_animation(obj, made_frames(1, count=12, seed=3))
+    if own:
+        key_smile(obj)
+    # From 4.4 on Blender keys the object in the action of its shape keys, which is ours.
+    obj.keyframe_insert("location", frame=1)
+    moving = obj.animation_data.action
+    assert moving is not None
+    frames = made_frames(1, count=5)
+    for _ in range(2):
+        animation.replace_animation(obj, frames)
+        if own:
+            assert [smile_at(obj, frame) for frame in (1, 20)] == [0.0, 1.0]
+        assert obj.animation_data.action == moving
+        paths = [curve.data_path for found in compat.fcurve_collections(moving) for curve in found]
+        assert paths.count("location") == 3
+        assert "eval_time" not in paths
+        assert not any("CodeTalker" in path for path in paths)
+        assert moving.get(keys.MARK) is None
+    # At frame 1 Smile is at 0 again.
+    np.testing.assert_allclose(scenes.evaluated(obj, 1), frames.shapes[0], atol=2e-6)
+
+
+def test_duplicate_keeps_the_curves_the_animator_put_into_our_action(blender: None) -> None:
+    first = scenes.add_sheet()
+    add_smile(first)
+    animation.replace_animation(first, made_frames(1, count=12))
+    key_smile(first)
+    second = first.copy()
+    second.data = first.data.copy()
+    bpy.context.scene.collection.objects.link(second)
+    speaking = scenes.evaluated(first, 4)
+    animation.replace_animation(second, made_frames(1, count=5, seed=5))
+    assert [smile_at(second, frame) for frame in (1, 20)] == [0.0, 1.0]
+    assert [smile_at(first, frame) for frame in (1, 20)] == [0.0, 1.0]
+    np.testing.assert_array_equal(scenes.evaluated(first, 4), speaking)
+    animation.replace_animation(first, made_frames(1, count=5, seed=6))
+    assert [smile_at(first, frame) for frame in (1, 20)] == [0.0, 1.0]
+    assert [smile_at(second, frame) for frame in (1, 20)] == [0.0, 1.0]
+    assert sum(path.startswith('key_blocks["CodeTalker') for path in curve_paths()) == 5
+
+
+def test_our_action_pushed_down_keeps_the_animators_curves(blender: None) -> None:
+    obj = scenes.add_sheet()
+    full = 2 * add_smile(obj)
+    animation.replace_animation(obj, made_frames(1, count=12))
+    key_smile(obj)
+    animation_data = obj.data.shape_keys.animation_data
+    pushed = animation_data.action
+    strip = animation_data.nla_tracks.new().strips.new("Pushed", 0, pushed)
+    compat.assign_action(strip, pushed)
+    animation_data.action = None
+    frames = made_frames(1, count=5, seed=5)
+    for _ in range(2):
+        animation.replace_animation(obj, frames)
+        assert [smile_at(obj, frame) for frame in (1, 20)] == [0.0, 1.0]
+        assert [len(track.strips) for track in animation_data.nla_tracks] == [1, 1]
+    moved = scenes.evaluated(obj, 3) - smile_at(obj, 3) * full
+    np.testing.assert_allclose(moved, frames.shapes[2], atol=2e-6)
+    assert len(bpy.data.actions) == 2
+
+
+def test_strip_of_the_animator_on_our_track_stays(blender: None) -> None:
+    obj = scenes.add_sheet()
+    add_smile(obj)
+    obj.data.shape_keys.key_blocks["Smile"].keyframe_insert("value", frame=1)
+    animation.replace_animation(obj, made_frames(1, count=12))
+    animation_data = obj.data.shape_keys.animation_data
+    mine = animation_data.nla_tracks[0].strips.new("Mine", 200, animation_data.action)
+    compat.assign_action(mine, animation_data.action)
+    animation.replace_animation(obj, made_frames(30, count=4))
+    strips = [[strip.name for strip in track.strips] for track in animation_data.nla_tracks]
+    assert strips == [["Mine"], ["CodeTalker"]]
+    assert len(bpy.data.actions) == 2
 
 
 @pytest.mark.parametrize("modifier", ["SUBSURF", "MIRROR", "SOLIDIFY"])
