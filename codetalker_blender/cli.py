@@ -13,6 +13,7 @@ import math
 import os
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 import threading
@@ -29,7 +30,7 @@ from . import resources, street
 from .contracts import AudioSource, FloatArray, GenerateRequest, no_progress
 from .errors import BundleError, Cancelled, OutputError, UserError
 from .model_files import ModelCard, read_card
-from .motion_files import check_writable, write_motion
+from .motion_files import check_writable, mode_of, write_motion
 
 DONE, REFUSED, BUG, CANCELLED = 0, 2, 3, 130
 _MAX_SEED = 2**63 - 1
@@ -187,7 +188,7 @@ def _generate(options: argparse.Namespace, stderr: TextIO) -> None:
 
 def _outputs(inputs: list[Path], output: Path) -> list[Path]:
     """One .npz path per input.  Raises OutputError when two would be the same."""
-    if output.suffix.lower() == ".npz" and not output.is_dir():
+    if output.suffix.lower() == ".npz" and not stat.S_ISDIR(mode_of(output)):
         if len(inputs) > 1:
             raise OutputError(
                 f"{len(inputs)} inputs cannot go into one file '{output}'.", "Name a folder with --output."
@@ -213,7 +214,7 @@ def _folder_for(path: Path, named: Path) -> Iterator[None]:
 
     It goes again when the run fails before anything was written into it.  Raises OutputError.
     """
-    made = path.parent == named and not named.exists()
+    made = path.parent == named and not mode_of(named)
     if made:
         try:
             named.mkdir()

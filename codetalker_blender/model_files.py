@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import stat
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -80,14 +81,16 @@ def read_card(folder: Path) -> ModelCard:
     Raises BundleError.
     """
     path = folder / CONFIG_FILE
-    if not path.is_file():
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise BundleError(
             f"'{folder}' is not a model bundle: it holds no {CONFIG_FILE}.",
             "Choose the folder that holds config.json, model.safetensors and face.npz.",
-        )
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        ) from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except ValueError as error:
         raise BundleError(f"'{path}' cannot be read as JSON: {error}.") from error
     if not isinstance(values, dict):
         raise BundleError(f"'{path}' must hold one JSON object.")
@@ -146,11 +149,23 @@ def _checked_card(values: dict[str, Any], path: Path) -> ModelCard:
 def verify_file(folder: Path, card: ModelCard, name: str, *, hash_too: bool = True) -> Path:
     """Check one file of the bundle against its record; return its path.  Raises BundleError."""
     path, record = folder / name, card.files[name]
-    if not path.is_file():
-        raise BundleError(
-            f"The model bundle '{folder}' lacks its file {name}.", "Copy the whole folder again."
-        )
-    size = path.stat().st_size
+    lacking = BundleError(
+        f"The model bundle '{folder}' lacks its file {name}.", "Copy the whole folder again."
+    )
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise lacking
+        _compare(path, record, status.st_size, hash_too=hash_too)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise lacking from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return path
+
+
+def _compare(path: Path, record: FileRecord, size: int, *, hash_too: bool) -> None:
+    """Raises BundleError when the file differs from its record, OSError when it cannot be read."""
     if size != record.bytes:
         raise BundleError(
             f"'{path}' has {size} bytes where its config.json says {record.bytes}: "
@@ -165,7 +180,12 @@ def verify_file(folder: Path, card: ModelCard, name: str, *, hash_too: bool = Tr
                 "its content was damaged or changed.",
                 "Copy or download the bundle again.",
             )
-    return path
+
+
+def _unreadable(path: Path, error: OSError) -> BundleError:
+    return BundleError(
+        f"'{path}' cannot be read: {error.strerror or error}.", "Check its name and permissions."
+    )
 
 
 def file_record(path: Path) -> FileRecord:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import math
 import secrets
+import stat
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,10 +82,9 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
 
 def write_arrays(path: Path, arrays: Mapping[str, ArrayLike]) -> None:
     """Write an uncompressed .npz, all of it or nothing.  Raises OutputError."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = _temporary(path)
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        _refuse_folder(path)
         try:
             with temporary.open("xb") as stream:
                 _write_archive(stream, arrays)
@@ -106,10 +106,9 @@ def _write_archive(stream: BinaryIO, arrays: Mapping[str, ArrayLike]) -> None:
 
 def check_writable(path: Path) -> None:
     """Refuse now what :func:`write_motion` would refuse after minutes of work.  Raises OutputError."""
-    probe = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    probe = _temporary(path)
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        _refuse_folder(path)
         try:
             probe.open("xb").close()
         finally:
@@ -118,21 +117,42 @@ def check_writable(path: Path) -> None:
         raise _refusal(path, error) from error
 
 
+def _temporary(path: Path) -> Path:
+    """A new name beside ``path``; without its name, which may be as long as the disk allows."""
+    return path.with_name(f".{secrets.token_hex(8)}.tmp")
+
+
+def _refuse_folder(path: Path) -> None:
+    """Raises OSError when ``path`` is a folder, or a name that the disk refuses."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return  # as it should be; if its folder is missing, too, opening says so
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder")
+
+
 def _refusal(path: Path, error: OSError) -> OutputError:
-    folder = path.parent
     if error.errno == errno.EISDIR:
         return OutputError(f"'{path}' cannot be written: it is a folder.", "Name a file in it.")
-    if not folder.exists() and not _below_file(folder):
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        if file := _below_file(path.parent):
+            return OutputError(
+                f"'{path}' cannot be written: '{file}' is a file, not a folder.", "Choose a folder."
+            )
         return OutputError(f"'{path}' cannot be written: its folder is missing.", "Make the folder first.")
-    if not folder.is_dir():
-        return OutputError(
-            f"'{path}' cannot be written: '{_below_file(folder)}' is a file, not a folder.",
-            "Choose a folder.",
-        )
     reason = error.strerror or str(error)
     return OutputError(f"'{path}' cannot be written: {reason}.", "Check the disk and its permissions.")
 
 
 def _below_file(folder: Path) -> Path | None:
     """The regular file that stands where a folder should, if any."""
-    return next((part for part in (folder, *folder.parents) if part.is_file()), None)
+    return next((part for part in (folder, *folder.parents) if stat.S_ISREG(mode_of(part))), None)
+
+
+def mode_of(path: Path) -> int:
+    """The mode bits of what is there; 0 for nothing, or for what the disk refuses to say."""
+    try:
+        return path.stat().st_mode
+    except OSError:
+        return 0

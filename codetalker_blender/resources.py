@@ -46,11 +46,15 @@ def list_models(user_folder: Path | None = None) -> list[Path]:
     """Folders of all bundles: the shipped ones first, then the user's, each by name.
 
     A folder counts when it holds a ``config.json``; what is in it is not checked here.
+    A user's folder that the disk refuses counts as absent, so that the shipped ones stay in reach.
     """
     found: list[Path] = []
     for library in (assets_folder() / "models", user_folder):
-        if library is not None and library.is_dir():
-            found += sorted(path.parent for path in library.glob(f"*/{CONFIG_FILE}"))
+        try:
+            if library is not None and library.is_dir():
+                found += sorted(path.parent for path in library.glob(f"*/{CONFIG_FILE}"))
+        except OSError:
+            continue
     return found
 
 
@@ -69,9 +73,16 @@ def find_model(name_or_dir: str, user_folder: Path | None = None) -> Path:
         if _card_name(folder) == name_or_dir:
             return folder
     folder = Path(name_or_dir)
-    if (folder / CONFIG_FILE).is_file():
-        return folder
-    if folder.is_dir() and name_or_dir:
+    try:
+        if (folder / CONFIG_FILE).is_file():
+            return folder
+        is_folder = bool(name_or_dir) and folder.is_dir()
+    except OSError as error:
+        raise BundleError(
+            f"The model '{folder}' cannot be read: {error.strerror or error}.",
+            "Check its name and permissions.",
+        ) from error
+    if is_folder:
         raise BundleError(
             f"'{folder}' is not a model bundle: it holds no {CONFIG_FILE}.",
             "Choose the folder that holds config.json, model.safetensors and face.npz.",

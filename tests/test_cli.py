@@ -223,6 +223,29 @@ def test_outputs_that_cannot_be_written(tmp_path: Path, capfd: Capture, model: P
     assert (tmp_path / "file").read_text() == "kept"
 
 
+LONG = "a" * 300  # longer than any disk's names
+
+
+@pytest.mark.parametrize(
+    ("audio", "more"),
+    [
+        (f"{LONG}.wav", ["--output", "o.npz"]),
+        (f"{LONG}/a.wav", ["--output", "o.npz"]),
+        ("a.wav", ["--output", "o.npz", "--model", LONG]),
+        ("a.wav", ["--output", f"{LONG}.npz"]),
+        ("a.wav", ["--output", f"{LONG}/o.npz"]),
+        ("a.wav", ["--output", LONG]),
+    ],
+)
+def test_names_that_the_disk_refuses(
+    tmp_path: Path, capfd: Capture, model: Path, audio: str, more: list[str]
+) -> None:
+    speech(tmp_path / "a.wav")
+    model_too = more if "--model" in more else [*more, "--model", str(model)]
+    text = refused(tmp_path, capfd, "generate", audio, *model_too)
+    assert LONG in text and "too long" in text.lower()
+
+
 def test_a_bug_shows_its_traceback(tmp_path: Path, model: Path) -> None:
     script = (
         "import sys\n"

@@ -65,6 +65,7 @@ def test_places_that_cannot_be_written_leave_nothing_behind(tmp_path: Path) -> N
     assert "is a file, not a folder" in refused(tmp_path / "file" / "deeper" / "a.npz")
     assert "it is a folder" in refused(tmp_path / "folder")
     assert "too long" in refused(tmp_path / ("x" * 300 + ".npz"))
+    assert "too long" in refused(tmp_path / ("x" * 300) / "a.npz")
     assert sorted(item.name for item in tmp_path.rglob("*")) == ["file", "folder"]
     assert (tmp_path / "file").read_text() == "kept"
 

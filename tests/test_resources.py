@@ -71,3 +71,12 @@ def test_unknown_names_list_what_there_is(tmp_path: Path) -> None:
         resources.find_model(str(tmp_path / "plain"), tmp_path / "library")
     with pytest.raises(BundleError):
         resources.find_model("", None)
+
+
+def test_folders_that_the_disk_refuses(tmp_path: Path) -> None:
+    long = "a" * 300
+    with pytest.raises(BundleError, match=f"{long}.*too long"):
+        resources.find_model(long)
+    with pytest.raises(BundleError, match=f"{long}.*too long"):
+        resources.find_model(f"{long}/model", tmp_path)
+    assert resources.list_models(tmp_path / long) == resources.list_models()
