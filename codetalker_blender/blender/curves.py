@@ -71,7 +71,7 @@ def remove_own_animation(key: bpy.types.Key | None) -> None:
     for track in list(animation.nla_tracks):
         ours = [strip for strip in track.strips if _is_own(strip.action)]
         for strip in ours:
-            # Asked again: where one action has several strips, the first one's curves may have made it theirs.
+            # Asked again: where an action has several strips, the first one may have made it the animator's.
             if _is_own(strip.action) and not _release(key, strip):
                 action = strip.action
                 track.strips.remove(strip)

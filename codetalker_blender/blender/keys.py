@@ -42,11 +42,27 @@ def own_names(key: bpy.types.Key | None) -> list[str]:
     return [name for name in recorded if name in key.key_blocks]
 
 
+def rest_key(key: bpy.types.Key) -> bpy.types.ShapeKey:
+    """The key with the mesh at rest: the reference key, or our closing one.
+
+    Where the animator deleted the Basis, Blender takes the next key for it, which is our first frame;
+    the shape at rest then stands only in the key that closes our absolute ones.
+    """
+    own = own_names(key)
+    if key.reference_key.name not in own or not key[MARK]["absolute"]:
+        return key.reference_key
+    closing = str(key[MARK]["names"]).split("\n")[-1]
+    return key.key_blocks[closing] if closing in own else key.reference_key
+
+
 def wants_absolute(key: bpy.types.Key | None) -> bool:
     """True when the mesh has no keys and no key animation of its own: absolute keys then disturb nobody."""
     if key is None:
         return True
     if len(key.key_blocks) > 1 + len(own_names(key)):
+        return False
+    if key.reference_key.frame > 0:
+        # Blender sorts absolute keys by their times, which cannot be set: it would come after ours.
         return False
     animation = key.animation_data
     return animation is None or not (animation.action or animation.nla_tracks or animation.drivers)
@@ -93,9 +109,7 @@ def add_keys(obj: bpy.types.Object, frames: FrameKeys, *, absolute: bool) -> lis
     if absolute:
         key.eval_time = KEY_SPACING * (len(frames.shapes) + 1)
         closing = obj.shape_key_add(name=f"{PREFIX} rest", from_mix=False)
-        rest = np.empty(3 * len(mesh.vertices), np.float32)
-        key.reference_key.points.foreach_get("co", rest)
-        closing.points.foreach_set("co", rest)
+        closing.points.foreach_set("co", _coordinates(key.reference_key))
         names.append(closing.name)
         key.eval_time = resting_time
     key[MARK] = {
@@ -130,10 +144,28 @@ def remove_own(obj: bpy.types.Object) -> None:
     if key is None or key.get(MARK) is None:
         return
     active = obj.active_shape_key.name if obj.active_shape_key else ""
+    absolute = bool(key[MARK]["absolute"])
+    basis = rest_key(key)
+    names = [name for name in own_names(key) if name != basis.name]
     # Removing a key may rename or reorder nothing else, but keeps an index: restore the active key by name.
-    for name in own_names(key):
+    for name in names:
         obj.shape_key_remove(key.key_blocks[name])
-    if not key.use_relative and key[MARK]["absolute"]:
+    if mesh.shape_keys is None:
+        # Ours were the only keys left: Blender has freed the whole datablock.
+        return
+    if basis.name in own_names(key):
+        if len(key.key_blocks) == 1:
+            mesh.vertices.foreach_set("co", _coordinates(basis))
+            obj.shape_key_remove(basis)
+            return
+        basis.name = "Basis"
+    if not key.use_relative and absolute:
         key.use_relative = True
     del key[MARK]
     obj.active_shape_key_index = max(key.key_blocks.find(active), 0)
+
+
+def _coordinates(block: bpy.types.ShapeKey) -> FloatArray:
+    found = np.empty(3 * len(block.points), np.float32)
+    block.points.foreach_get("co", found)
+    return found

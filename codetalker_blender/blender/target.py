@@ -14,6 +14,7 @@ from ..contracts import FaceMesh, FloatArray, IntArray
 from ..errors import TargetError
 from ..face.fit import Similarity, fit_similarity
 from ..face.topology import Match, compare, triangulate_like
+from . import keys
 
 RETARGETING = "Choose a mesh with that topology; retargeting to others comes in a later version."
 #: Modes in which Blender keeps the mesh in a structure of its own, so that keys must wait.
@@ -109,10 +110,10 @@ def read_target(obj: bpy.types.Object | None) -> Target:
 
 
 def rest_coordinates(mesh: bpy.types.Mesh) -> FloatArray:
-    """(V, 3) float32: the reference key where there are shape keys, else the vertices."""
+    """(V, 3) float32: the key at rest where there are shape keys, else the vertices."""
     rest = np.empty((len(mesh.vertices), 3), np.float32)
     if mesh.shape_keys is not None:
-        mesh.shape_keys.reference_key.points.foreach_get("co", rest.ravel())
+        keys.rest_key(mesh.shape_keys).points.foreach_get("co", rest.ravel())
     else:
         mesh.vertices.foreach_get("co", rest.ravel())
     return rest

@@ -11,7 +11,7 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import animation, compat, curves, keys
+from codetalker_blender.blender import animation, compat, curves, keys, target
 from codetalker_blender.blender.keys import FrameKeys
 from codetalker_blender.errors import TargetError
 from tests.blender import scenes
@@ -299,6 +299,34 @@ def test_strip_of_the_animator_on_our_track_stays(blender: None) -> None:
     strips = [[strip.name for strip in track.strips] for track in animation_data.nla_tracks]
     assert strips == [["Mine"], ["CodeTalker"]]
     assert len(bpy.data.actions) == 2
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_basis_that_the_animator_deleted_comes_back(blender: None, own: bool) -> None:
+    obj, frames = scenes.add_sheet(), made_frames(1, count=5, seed=5)
+    animation.replace_animation(obj, made_frames(1, count=12))
+    if own:
+        add_smile(obj)
+    obj.shape_key_remove(obj.data.shape_keys.key_blocks["Basis"])
+    np.testing.assert_array_equal(target.read_target(obj).rest, scenes.sheet_vertices())
+    for _ in range(2):
+        animation.replace_animation(obj, frames)
+        expected = ["Basis", *(["Smile"] if own else []), "CodeTalker 0001"]
+        assert [block.name for block in obj.data.shape_keys.key_blocks][: len(expected)] == expected
+        np.testing.assert_array_equal(target.read_target(obj).rest, scenes.sheet_vertices())
+    if not own:
+        assert_plays(obj, frames)
+
+
+def test_run_after_all_other_keys_were_deleted(blender: None) -> None:
+    obj, frames = scenes.add_sheet(), made_frames(1, count=5, seed=5)
+    add_smile(obj)
+    animation.replace_animation(obj, made_frames(1, count=12))
+    for name in ("Basis", "Smile"):
+        obj.shape_key_remove(obj.data.shape_keys.key_blocks[name])
+    animation.replace_animation(obj, frames)
+    assert len(obj.data.shape_keys.key_blocks) == 1 + 5 + 1
+    np.testing.assert_allclose(scenes.evaluated(obj, 3), frames.shapes[2], atol=2e-6)
 
 
 @pytest.mark.parametrize("modifier", ["SUBSURF", "MIRROR", "SOLIDIFY"])
