@@ -47,6 +47,13 @@ def test_an_old_file_is_replaced(tmp_path: Path) -> None:
     assert read_motion(path).frame_count == 5
 
 
+def test_the_longest_names_are_written(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 251 + ".npz")  # 255 bytes, as long as the usual disks allow
+    check_writable(path)
+    write_motion(path, motion())
+    assert read_motion(path).frame_count == 7
+
+
 def refused(path: Path) -> str:
     with pytest.raises(OutputError) as before_work:
         check_writable(path)
