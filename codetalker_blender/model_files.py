@@ -82,6 +82,16 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / CONFIG_FILE
     try:
+        return _read_card(folder, path)
+    except RecursionError as error:  # of the parser, or of quoting a value
+        raise BundleError(
+            f"'{path}' cannot be read: its values are nested too deeply.",
+            "Copy or download the bundle again.",
+        ) from error
+
+
+def _read_card(folder: Path, path: Path) -> ModelCard:
+    try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise BundleError(
@@ -118,7 +128,7 @@ def _checked_card(values: dict[str, Any], path: Path) -> ModelCard:
             raise refuse(name, "text")
     for name in ("fps", "units_per_metre", "temperature"):
         value = values[name]
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
             raise refuse(name, "a finite number")
         if value < 0 or (value == 0 and name != "temperature"):
             raise refuse(name, "positive")
@@ -144,6 +154,14 @@ def _checked_card(values: dict[str, Any], path: Path) -> ModelCard:
             raise refuse("files", f"an object with bytes and sha256 of {name}")
         files[name] = FileRecord(**record)
     return ModelCard(**{**values, "styles": tuple(styles), "files": files, "notes": values.get("notes", {})})
+
+
+def _is_finite(value: float) -> bool:
+    """False for whole numbers beyond all floats, too, of which math.isfinite raises."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def verify_file(folder: Path, card: ModelCard, name: str, *, hash_too: bool = True) -> Path:

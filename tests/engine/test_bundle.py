@@ -169,6 +169,8 @@ def test_a_missing_field(folder: Path, part: str, name: str) -> None:
         ("", "fps", "30"),
         ("", "fps", 0),
         ("", "fps", True),
+        pytest.param("", "fps", 10**400, id="fps-huge"),
+        pytest.param("", "temperature", -(10**400), id="temperature-huge"),
         ("", "units_per_metre", -1),
         ("", "temperature", -0.1),
         ("", "up_axis", "up"),
@@ -199,6 +201,17 @@ def test_a_field_of_the_wrong_kind(folder: Path, part: str, name: str, value: ob
 def test_another_format_version(folder: Path, version: object) -> None:
     edit_config(folder, lambda values: values.update(format_version=version))
     assert "format version" in refusal(folder)
+
+
+def test_a_config_that_is_nested_without_end(folder: Path) -> None:
+    path = folder / CONFIG_FILE
+    card = path.read_text(encoding="utf-8")
+    for depth in (100_000, *range(900, 1000, 10)):  # the lower ones are read, but cannot be quoted
+        path.write_text("[" * depth + "]" * depth, encoding="utf-8")
+        assert CONFIG_FILE in refusal(folder)
+        name = json.dumps(json.loads(card)["name"])
+        path.write_text(card.replace(name, "[" * depth + "]" * depth, 1), encoding="utf-8")
+        assert CONFIG_FILE in refusal(folder)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"a": NaN'])
