@@ -47,19 +47,23 @@ def add_sound(scene: bpy.types.Scene, filepath: str, start_frame: int, target: s
     target: name of the animated object, noted on the strip
 
     Returns a sentence when the sound could not be added, else None.  A strip that plays the same
-    file from the same frame, ours or not, counts as already added.
+    file from the same frame, ours or not, counts as already added; so do all parts of a split one.
     """
     path = audio_path(filepath)
     editor = scene.sequence_editor
     if editor is not None:
-        present = None
-        for strip in [s for s in compat.all_strips(editor) if s.type == "SOUND"]:
-            if _plays(strip, path) and round(compat.strip_content_start(strip)) == start_frame:
-                present = strip
+        present = [
+            strip
+            for strip in compat.all_strips(editor)
+            if strip.type == "SOUND"
+            and _plays(strip, path)
+            and round(compat.strip_content_start(strip)) == start_frame
+        ]
         _forget(editor, target, keep=present)
-        if present is not None:
-            if MARK in present and target not in _owners(present):
-                present[MARK] = "\n".join([*_owners(present), target])
+        for strip in present:
+            if MARK in strip and target not in _owners(strip):
+                _sign(strip, [*_owners(strip), target], strip[MARK]["start_frame"])
+        if present:
             return None
     if not compat.has_audio():
         return "The sound was not added to the timeline: this Blender is built without audio."
@@ -78,7 +82,7 @@ def add_sound(scene: bpy.types.Scene, filepath: str, start_frame: int, target: s
             scene.sequence_editor_clear()
         log.warning("Blender could not add '%s': %s", path, error)
         return f"The sound was not added to the timeline: {error}".strip()
-    strip[MARK] = target
+    _sign(strip, [target], start_frame)
     return None
 
 
@@ -90,20 +94,31 @@ def _plays(strip: Any, path: Path) -> bool:
     )
 
 
+def _sign(strip: Any, owners: list[str], start_frame: int) -> None:
+    """Note on a strip that we put it at this frame, for these objects."""
+    strip[MARK] = {"objects": "\n".join(owners), "start_frame": start_frame}
+
+
 def _owners(strip: Any) -> list[str]:
-    return str(strip[MARK]).split("\n") if MARK in strip else []
+    return str(strip[MARK]["objects"]).split("\n") if MARK in strip else []
 
 
-def _forget(editor: bpy.types.SequenceEditor, target: str, keep: Any) -> None:
-    """Remove the strips we added for ``target``, unless another target of ours uses them too."""
+def _forget(editor: bpy.types.SequenceEditor, target: str, keep: list[Any]) -> None:
+    """Remove the strips we added for ``target``, unless another target of ours uses them too.
+
+    A strip that is not where we put it has been moved, or is the animator's copy of ours: it stays.
+    """
     collection = compat.strips(editor)
     for strip in list(collection):
         owners = _owners(strip)
-        if target not in owners or strip == keep:
+        if target not in owners or strip in keep:
+            continue
+        start_frame = int(strip[MARK]["start_frame"])
+        if round(compat.strip_content_start(strip)) != start_frame:
             continue
         owners.remove(target)
         if owners:
-            strip[MARK] = "\n".join(owners)
+            _sign(strip, owners, start_frame)
             continue
         sound = strip.sound
         collection.remove(strip)

@@ -10,7 +10,7 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import compat, strips
+from codetalker_blender.blender import compat, keys, strips
 from codetalker_blender.errors import AudioError
 from tests.blender import scenes
 
@@ -72,6 +72,36 @@ def test_two_heads_share_one_strip(blender: None, speech_file: Path) -> None:
     assert [start for start, *_ in sounds()] == [1, 90]
     strips.add_sound(scene, str(speech_file), 90, "Second")
     assert [start for start, *_ in sounds()] == [90]
+
+
+@needs_audio
+def test_both_parts_of_a_split_strip_stay(blender: None, speech_file: Path) -> None:
+    scene = bpy.context.scene
+    strips.add_sound(scene, str(speech_file), 1, "Face")
+    compat.all_strips(scene.sequence_editor)[0].split(frame=10, split_method="SOFT")
+    assert [start for start, *_ in sounds()] == [1, 10]
+    before = scenes.dump()
+    strips.add_sound(scene, str(speech_file), 1, "Face")
+    assert scenes.dump() == before
+    # At another frame the sound is put anew, and no part of it keeps playing at the old one.
+    strips.add_sound(scene, str(speech_file), 60, "Face")
+    assert [start for start, *_ in sounds()] == [60]
+
+
+@needs_audio
+@pytest.mark.parametrize("start", [1, 60])
+def test_copy_of_our_strip_that_the_animator_placed_stays(
+    blender: None, speech_file: Path, start: int
+) -> None:
+    scene = bpy.context.scene
+    strips.add_sound(scene, str(speech_file), 1, "Face")
+    ours = compat.all_strips(scene.sequence_editor)[0]
+    copy = compat.strips(scene.sequence_editor).new_sound("Copy", str(speech_file), 4, 300)
+    # What Blender's Duplicate does with custom properties.
+    mark = ours[keys.MARK]
+    copy[keys.MARK] = mark.to_dict() if hasattr(mark, "to_dict") else mark
+    strips.add_sound(scene, str(speech_file), start, "Face")
+    assert [(found, channel) for found, channel, _ in sounds()] == [(start, 1), (300, 4)]
 
 
 @needs_audio
