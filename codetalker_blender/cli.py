@@ -2,6 +2,8 @@
 
 Exit codes: 0 done; 2 something the user can cure, in exactly one line on stderr; 3 a bug, with its
 traceback on stderr; 130 cancelled (Ctrl-C or SIGTERM), with nothing half-written.
+Of several inputs, all files and headers are checked before the first is turned into motion.  Damage
+that shows only while reading (such as NaN samples) stops there, and the files finished so far stay.
 Progress goes to stderr when that is a terminal or ``--progress`` is given.  Torch is imported only
 once there is something to generate.
 """
@@ -161,6 +163,7 @@ def _generate(options: argparse.Namespace, stderr: TextIO) -> None:
     model = resources.find_model(options.model) if options.model is not None else resources.default_model()
     card = read_card(model)
     style, style_name = _style(card, options)
+    street.check_sounds(AudioSource(audio) for audio in options.audio)
     with _folder_for(outputs[0], options.output):
         for path in outputs:
             check_writable(path)

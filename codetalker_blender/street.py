@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .contracts import (
+    AudioSource,
     CancelCheck,
     GenerateRequest,
     Motion,
@@ -90,6 +91,15 @@ def run(
         with _step("frames", progress, cancelled):
             offsets = resample_offsets(motion.offsets, motion.fps, request.fps)
         return Motion(offsets=offsets, fps=request.fps, codes=motion.codes, model_fps=motion.model_fps)
+
+
+def check_sounds(sources: Iterable[AudioSource]) -> None:
+    """Refuse the first sound whose file or header is bad, before any work.  Raises UserError."""
+    with _explained("cpu"):
+        from .engine.audio import check_header  # noqa: PLC0415 - brings soundfile
+
+        for source in sources:
+            check_header(source)
 
 
 def device_used(name: str) -> str:

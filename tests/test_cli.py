@@ -204,6 +204,30 @@ def test_bad_sound_in_one_line(tmp_path: Path, capfd: Capture, model: Path) -> N
         assert name.split("\n")[0] in text
 
 
+def test_a_bad_later_input_stops_before_the_first(tmp_path: Path, capfd: Capture, model: Path) -> None:
+    speech(tmp_path / "good.wav")
+    speech(tmp_path / "click.wav", 0.01)
+    (tmp_path / "letter.wav").write_text("Dear reader")
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "folder.wav").mkdir()
+    soundfile.write(tmp_path / "none.wav", np.zeros(0), 16_000)
+    for name in ("absent.wav", "folder.wav", "empty.wav", "letter.wav", "none.wav", "click.wav"):
+        text = refused(
+            tmp_path, capfd, "generate", "good.wav", name, "--model", model, "--output", "out", "--progress"
+        )
+        assert name in text
+
+
+def test_damage_inside_a_later_input_keeps_what_is_finished(
+    tmp_path: Path, capfd: Capture, model: Path
+) -> None:
+    speech(tmp_path / "good.wav")
+    soundfile.write(tmp_path / "nan.wav", np.full(16_000, np.nan), 16_000, subtype="FLOAT")
+    code, _, err = inside(capfd, "generate", "good.wav", "nan.wav", "--model", model, "--output", "out")
+    assert code == 2 and "NaN" in err
+    assert files(tmp_path / "out") == ["good.npz"]
+
+
 def test_a_broken_model_in_one_line(tmp_path: Path, capfd: Capture) -> None:
     from tests.engine.tiny import tiny_bundle
 

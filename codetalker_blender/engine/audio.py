@@ -14,6 +14,8 @@ from __future__ import annotations
 import io
 import math
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +49,18 @@ class _Range:
     last: int | None
 
 
+def check_header(source: AudioSource) -> None:
+    """Refuse what shows without decoding: a file that is absent, empty, not audio, without samples, too short.
+
+    Raises AudioError, as :func:`read_waveform` would.
+    """
+    with _opened(source) as stream:
+        length_s = stream.frames / stream.samplerate
+        # The header of an MP3 is an estimate.
+        if stream.format != "MP3" and length_s < MIN_DURATION_S - _ROUNDING_S:
+            raise _too_short(source, length_s, length_s)
+
+
 def read_waveform(source: AudioSource) -> Waveform:
     """The speech of ``source``: mono (channels averaged), 16,000 Hz, float32, full scale 1.0.
 
@@ -56,6 +70,17 @@ def read_waveform(source: AudioSource) -> Waveform:
     and for less than 0.1 s.
     """
     wanted = _wanted(source)
+    with _opened(source) as stream:
+        samples, frames_seen = _read_range(source, stream, wanted)
+        length_s = frames_seen / stream.samplerate
+    if len(samples) < (MIN_DURATION_S - _ROUNDING_S) * RATE_HZ:
+        raise _too_short(source, len(samples) / RATE_HZ, length_s)
+    return Waveform(samples=samples, rate_hz=RATE_HZ)
+
+
+@contextmanager
+def _opened(source: AudioSource) -> Iterator[soundfile.SoundFile]:
+    """The decoder, once the file and its header have been checked.  Raises AudioError."""
     _check_file(source)
     try:
         stream = soundfile.SoundFile(str(source.path) if source.data is None else io.BytesIO(source.data))
@@ -63,11 +88,7 @@ def read_waveform(source: AudioSource) -> Waveform:
         raise _not_audio(source, error) from error
     with stream:
         _check_stream(source, stream)
-        samples, frames_seen = _read_range(source, stream, wanted)
-        length_s = frames_seen / stream.samplerate
-    if len(samples) < (MIN_DURATION_S - _ROUNDING_S) * RATE_HZ:
-        raise _too_short(source, len(samples) / RATE_HZ, length_s)
-    return Waveform(samples=samples, rate_hz=RATE_HZ)
+        yield stream
 
 
 def _wanted(source: AudioSource) -> _Range:
