@@ -103,6 +103,13 @@ def strip_content_start(strip: Any) -> float:
     return float(strip.content_start if hasattr(strip, "content_start") else strip.frame_start)
 
 
+def strip_is_trimmed(strip: Any) -> bool:
+    """Whether the strip covers less, or more, than its file had when it was added."""
+    content = strip.content_duration if hasattr(strip, "content_duration") else strip.frame_duration
+    left, right = strip_span(strip)
+    return bool(right - left != content)
+
+
 def set_video_output(render: bpy.types.RenderSettings, path: Path) -> None:
     """Let ``bpy.ops.render.render(animation=True)`` write one H.264 + AAC MP4 file at ``path``."""
     settings = render.image_settings

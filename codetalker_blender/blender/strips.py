@@ -50,7 +50,9 @@ def add_sound(scene: bpy.types.Scene, filepath: str, start_frame: int, target: s
     file from the same frame, ours or not, counts as already added; so do all parts of a split one.
     """
     path = audio_path(filepath)
+    fps = frames_per_second(scene)
     editor = scene.sequence_editor
+    owners = [target]
     if editor is not None:
         present = [
             strip
@@ -63,13 +65,17 @@ def add_sound(scene: bpy.types.Scene, filepath: str, start_frame: int, target: s
         for strip in present:
             if MARK in strip and target not in _owners(strip):
                 _sign(strip, [*_owners(strip), target], strip[MARK]["start_frame"])
-        if present:
+        if present and not _is_outdated(present, path, fps):
             return None
+        for strip in present:
+            owners = _owners(strip)
+            _remove(editor, strip)
     if not compat.has_audio():
         return "The sound was not added to the timeline: this Blender is built without audio."
     had_editor = editor is not None
     editor = editor or scene.sequence_editor_create()
-    frames = _frame_count(path, frames_per_second(scene))
+    # An upper bound; generous where the length is not known: that only costs a free channel.
+    frames = math.ceil((_duration_s(path) or 600) * fps) + 1
     try:
         strip = compat.strips(editor).new_sound(
             name=path.name,
@@ -82,7 +88,7 @@ def add_sound(scene: bpy.types.Scene, filepath: str, start_frame: int, target: s
             scene.sequence_editor_clear()
         log.warning("Blender could not add '%s': %s", path, error)
         return f"The sound was not added to the timeline: {error}".strip()
-    _sign(strip, [target], start_frame)
+    _sign(strip, owners, start_frame)
     return None
 
 
@@ -120,23 +126,40 @@ def _forget(editor: bpy.types.SequenceEditor, target: str, keep: list[Any]) -> N
         if owners:
             _sign(strip, owners, start_frame)
             continue
-        sound = strip.sound
-        collection.remove(strip)
-        if sound is not None and sound.users == 0:
-            bpy.data.sounds.remove(sound)
+        _remove(editor, strip)
 
 
-def _frame_count(path: Path, fps: float) -> int:
-    """An upper bound of the frames the file will cover; generous where the length is not known."""
+def _remove(editor: bpy.types.SequenceEditor, strip: Any) -> None:
+    """Remove a strip, and its sound where nothing else plays it."""
+    sound = strip.sound
+    compat.strips(editor).remove(strip)
+    if sound is not None and sound.users == 0:
+        bpy.data.sounds.remove(sound)
+
+
+def _is_outdated(present: list[Any], path: Path, fps: float) -> bool:
+    """Whether our strip shows a file that has been recorded anew, at another length, since it was added.
+
+    A strip that was split or trimmed is the animator's choice of length.
+    """
+    if len(present) != 1 or MARK not in present[0] or compat.strip_is_trimmed(present[0]):
+        return False
+    duration_s = _duration_s(path)
+    left, right = compat.strip_span(present[0])
+    return duration_s is not None and abs(right - left - duration_s * fps) > 1
+
+
+def _duration_s(path: Path) -> float | None:
+    """The file's length in seconds, or None where Blender cannot tell."""
     try:
         import aud  # noqa: PLC0415 - only inside Blender, and not in every build
 
         sound: Any = aud.Sound(str(path))  # type: ignore[call-arg]
         duration_s = float(sound.length / sound.specs[0])
-        return math.ceil(duration_s * fps) + 1
-    except Exception as error:  # noqa: BLE001 - any failure to look ahead only costs a free channel
+    except Exception as error:  # noqa: BLE001 - any failure to look ahead has a fallback
         log.info("The length of '%s' is not known beforehand: %s", path, error)
-        return int(600 * fps)
+        return None
+    return duration_s if duration_s > 0 else None
 
 
 def _free_channel(editor: bpy.types.SequenceEditor, first: int, end: int) -> int:

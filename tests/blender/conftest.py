@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,14 +55,17 @@ def tiny_model(engine_python: str, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def speech_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """0.8 s of a swelling buzz at 16 kHz, 16 bits, under a name with a space and a non-ASCII letter."""
-    import wave
-
     path = tmp_path_factory.mktemp("sounds") / "grüße an alle.wav"
-    time_s = np.arange(12800) / 16000
+    write_buzz(path, 0.8)
+    return path
+
+
+def write_buzz(path: Path, duration_s: float) -> None:
+    """A swelling buzz as a 16 kHz, 16 bit WAV file."""
+    time_s = np.arange(round(16000 * duration_s)) / 16000
     samples = 0.3 * np.sin(2 * np.pi * 140 * time_s) * np.sin(2 * np.pi * 2.5 * time_s) ** 2
     with wave.open(str(path), "wb") as stream:
         stream.setnchannels(1)
         stream.setsampwidth(2)
         stream.setframerate(16000)
         stream.writeframes((samples * 32767).astype("<i2").tobytes())
-    return path

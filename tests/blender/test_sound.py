@@ -13,6 +13,7 @@ import bpy
 from codetalker_blender.blender import compat, keys, strips
 from codetalker_blender.errors import AudioError
 from tests.blender import scenes
+from tests.blender.conftest import write_buzz
 
 needs_audio = pytest.mark.skipif(not compat.has_audio(), reason="this Blender is built without audio")
 
@@ -102,6 +103,27 @@ def test_copy_of_our_strip_that_the_animator_placed_stays(
     copy[keys.MARK] = mark.to_dict() if hasattr(mark, "to_dict") else mark
     strips.add_sound(scene, str(speech_file), start, "Face")
     assert [(found, channel) for found, channel, _ in sounds()] == [(start, 1), (300, 4)]
+
+
+@needs_audio
+def test_new_recording_under_the_same_name_gets_its_own_length(blender: None, tmp_path: Path) -> None:
+    scene, path = bpy.context.scene, tmp_path / "speech.wav"
+    write_buzz(path, 0.5)
+    for target in ("First", "Second"):
+        strips.add_sound(scene, str(path), 1, target)
+    write_buzz(path, 2.0)
+    strips.add_sound(scene, str(path), 1, "First")
+    (strip,) = compat.all_strips(scene.sequence_editor)
+    assert compat.strip_span(strip) == (1, 49)
+    assert len(bpy.data.sounds) == 1
+    once = scenes.dump()
+    strips.add_sound(scene, str(path), 1, "Second")
+    assert scenes.dump() == once
+    # A length that the animator gave it is left alone.
+    compat.set_strip_length(strip, 30)
+    strips.add_sound(scene, str(path), 1, "First")
+    (strip,) = compat.all_strips(scene.sequence_editor)
+    assert compat.strip_span(strip) == (1, 31)
 
 
 @needs_audio
