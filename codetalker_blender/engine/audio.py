@@ -50,7 +50,7 @@ class _Range:
 
 
 def check_header(source: AudioSource) -> None:
-    """Refuse what shows without decoding: a file that is absent, empty, not audio, without samples, too short.
+    """Refuse what shows without decoding: no file, no audio, no samples, or too few of them.
 
     Raises AudioError, as :func:`read_waveform` would.
     """
