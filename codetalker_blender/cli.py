@@ -35,6 +35,7 @@ from .model_files import ModelCard, read_card
 from .motion_files import check_writable, mode_of, write_motion
 
 DONE, REFUSED, BUG, CANCELLED = 0, 2, 3, 130
+_LOWEST_FPS, _HIGHEST_FPS = 1, 1000
 _MAX_SEED = 2**63 - 1
 
 
@@ -89,7 +90,9 @@ def _parser() -> argparse.ArgumentParser:
         "--style-mix", nargs=3, metavar=("A", "B", "W"), help="W x style A + (1 - W) x style B, W from 0 to 1"
     )
     make.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    make.add_argument("--fps", type=_positive, metavar="N", help="frames per second (default: the model's)")
+    make.add_argument(
+        "--fps", type=_fps, metavar="N", help="frames per second, 1 to 1000 (default: the model's)"
+    )
     make.add_argument(
         "--temperature",
         type=_not_negative,
@@ -118,9 +121,9 @@ def _number(text: str) -> float:
     return number
 
 
-def _positive(text: str) -> float:
-    if (number := _number(text)) <= 0:
-        raise argparse.ArgumentTypeError(f"it must be above 0, not {text}")
+def _fps(text: str) -> float:
+    if not _LOWEST_FPS <= (number := _number(text)) <= _HIGHEST_FPS:
+        raise argparse.ArgumentTypeError(f"it must be from {_LOWEST_FPS} to {_HIGHEST_FPS}, not {text}")
     return number
 
 

@@ -86,11 +86,18 @@ def run(
             progress=progress,
             cancelled=cancelled,
         )
-        if request.fps is None or request.fps == motion.fps:
-            return motion
-        with _step("frames", progress, cancelled):
+    if request.fps is None or request.fps == motion.fps:
+        return motion
+    with _step("frames", progress, cancelled):
+        try:
             offsets = resample_offsets(motion.offsets, motion.fps, request.fps)
-        return Motion(offsets=offsets, fps=request.fps, codes=motion.codes, model_fps=motion.model_fps)
+        except MemoryError as error:  # of this computer, whatever device the model ran on
+            raise EngineError(
+                f"{motion.frame_count} frames at {motion.fps:g} fps do not fit into the memory "
+                f"at {request.fps:g} fps.",
+                "Choose fewer frames per second, or a shorter range of the sound.",
+            ) from error
+    return Motion(offsets=offsets, fps=request.fps, codes=motion.codes, model_fps=motion.model_fps)
 
 
 def check_sounds(sources: Iterable[AudioSource]) -> None:

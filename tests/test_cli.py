@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from codetalker_blender import street
 from codetalker_blender.cli import main
-from codetalker_blender.contracts import Motion
+from codetalker_blender.contracts import AudioSource, GenerateRequest, Motion
+from codetalker_blender.errors import EngineError
 from codetalker_blender.motion_files import read_motion
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -157,7 +159,9 @@ def refused(folder: Path, capfd: Capture, *arguments: str | Path) -> str:
         (["generate"], "AUDIO"),
         (["generate", "a.wav"], "--output"),
         (["generate", "a.wav", "--output", "o.npz", "--colour", "red"], "--colour"),
-        (["generate", "a.wav", "--output", "o.npz", "--fps", "0"], "above 0"),
+        (["generate", "a.wav", "--output", "o.npz", "--fps", "0"], "from 1 to 1000"),
+        (["generate", "a.wav", "--output", "o.npz", "--fps", "1001"], "from 1 to 1000"),
+        (["generate", "a.wav", "--output", "o.npz", "--fps", "1e300"], "from 1 to 1000"),
         (["generate", "a.wav", "--output", "o.npz", "--fps", "nan"], "not a number"),
         (["generate", "a.wav", "--output", "o.npz", "--temperature", "-1"], "0 or more"),
         (["generate", "a.wav", "--output", "o.npz", "--seed", "1.5"], "whole number"),
@@ -226,6 +230,14 @@ def test_damage_inside_a_later_input_keeps_what_is_finished(
     code, _, err = inside(capfd, "generate", "good.wav", "nan.wav", "--model", model, "--output", "out")
     assert code == 2 and "NaN" in err
     assert files(tmp_path / "out") == ["good.npz"]
+
+
+def test_more_frames_than_the_memory_holds_is_no_fault_of_the_device(tmp_path: Path, model: Path) -> None:
+    style = np.array([[1, 0, 0]], np.float32)
+    request = GenerateRequest(AudioSource(speech(tmp_path / "a.wav")), model, style, device="cpu", fps=1e15)
+    with pytest.raises(EngineError, match="frames per second") as caught:
+        street.run(request)
+    assert "device" not in str(caught.value) and "1e+15" in str(caught.value)
 
 
 def test_a_broken_model_in_one_line(tmp_path: Path, capfd: Capture) -> None:
