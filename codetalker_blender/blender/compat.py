@@ -73,8 +73,8 @@ def assign_action(holder: Any, action: bpy.types.Action, like: Any = None) -> An
     return slot
 
 
-def strips(editor: bpy.types.SequenceEditor) -> Any:
-    """The strips of a sequence editor.  (An empty collection is falsy: never ``or`` the two names.)"""
+def strips(editor: Any) -> Any:
+    """The strips of a sequence editor or a meta strip.  (An empty one is falsy: never ``or`` the two names.)"""
     return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 

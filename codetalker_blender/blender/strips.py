@@ -114,8 +114,7 @@ def _forget(editor: bpy.types.SequenceEditor, target: str, keep: list[Any]) -> N
 
     A strip that is not where we put it has been moved, or is the animator's copy of ours: it stays.
     """
-    collection = compat.strips(editor)
-    for strip in list(collection):
+    for strip in compat.all_strips(editor):
         owners = _owners(strip)
         if target not in owners or strip in keep:
             continue
@@ -130,9 +129,11 @@ def _forget(editor: bpy.types.SequenceEditor, target: str, keep: list[Any]) -> N
 
 
 def _remove(editor: bpy.types.SequenceEditor, strip: Any) -> None:
-    """Remove a strip, and its sound where nothing else plays it."""
+    """Remove a strip, also from inside a meta strip, and its sound where nothing else plays it."""
     sound = strip.sound
-    compat.strips(editor).remove(strip)
+    metas = [meta for meta in compat.all_strips(editor) if meta.type == "META"]
+    homes = [compat.strips(editor), *(compat.strips(meta) for meta in metas)]
+    next(home for home in homes if strip in list(home)).remove(strip)
     if sound is not None and sound.users == 0:
         bpy.data.sounds.remove(sound)
 

@@ -127,6 +127,22 @@ def test_new_recording_under_the_same_name_gets_its_own_length(blender: None, tm
 
 
 @needs_audio
+def test_our_strip_inside_a_meta_strip_is_moved_too(blender: None, speech_file: Path) -> None:
+    scene = bpy.context.scene
+    strips.add_sound(scene, str(speech_file), 1, "Face")
+    (ours,) = compat.all_strips(scene.sequence_editor)
+    meta = compat.strips(scene.sequence_editor).new_meta("Meta", 2, 1)
+    ours.move_to_meta(meta)
+    strips.add_sound(scene, str(speech_file), 1, "Face")
+    assert len(compat.strips(meta)) == 1
+    strips.add_sound(scene, str(speech_file), 60, "Face")
+    assert len(compat.strips(meta)) == 0
+    found = [strip for strip in compat.all_strips(scene.sequence_editor) if strip.type == "SOUND"]
+    assert [compat.strip_span(strip)[0] for strip in found] == [60]
+    assert len(bpy.data.sounds) == 1
+
+
+@needs_audio
 def test_taken_channels_are_avoided(blender: None, speech_file: Path) -> None:
     scene = bpy.context.scene
     collection = compat.strips(scene.sequence_editor_create())
