@@ -145,19 +145,29 @@ def _seed(text: str) -> int:
 
 def _models() -> None:
     """Print the shipped bundles with their cards."""
-    for folder in resources.list_models():
-        try:
-            card = read_card(folder)
-        except BundleError as error:
-            sys.stdout.write(f"{folder.name}: cannot be used. {error}\n")
-            continue
-        sys.stdout.write(
-            f"{folder.name}: {card.description or card.name}\n"
-            f"  folder   {folder}\n"
-            f"  rate     {card.fps:g} fps\n"
-            f"  styles   {', '.join(card.styles)}\n"
-            f"  licence  {card.licence}\n"
-        )
+    if sys.stdout is None:  # the caller closed it (>&-)
+        return
+    text = "".join(_described(folder) for folder in resources.list_models())
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has seen enough.  Python flushes once more when it ends, which must not fail again.
+        _point_at_nothing(sys.stdout.fileno())
+
+
+def _described(folder: Path) -> str:
+    try:
+        card = read_card(folder)
+    except BundleError as error:
+        return f"{folder.name}: cannot be used. {error}\n"
+    return (
+        f"{folder.name}: {card.description or card.name}\n"
+        f"  folder   {folder}\n"
+        f"  rate     {card.fps:g} fps\n"
+        f"  styles   {', '.join(card.styles)}\n"
+        f"  licence  {card.licence}\n"
+    )
 
 
 def _generate(options: argparse.Namespace, stderr: TextIO) -> None:
@@ -287,6 +297,14 @@ def _line(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
+def _point_at_nothing(descriptor: int) -> None:
+    """What is written to ``descriptor`` from now on goes nowhere."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    if null != descriptor:  # it is the same when the descriptor was closed and the lowest free one
+        os.dup2(null, descriptor)
+        os.close(null)
+
+
 @contextmanager
 def _own_stderr() -> Iterator[tuple[TextIO, IO[bytes]]]:
     """The real stderr for our own lines alone, and a file with what libraries wrote to it.
@@ -294,7 +312,10 @@ def _own_stderr() -> Iterator[tuple[TextIO, IO[bytes]]]:
     Decoders and torch warn on stderr from C, which would break the promise of one line; the file
     is shown only with a bug's traceback.
     """
-    sys.stderr.flush()
+    if sys.stderr is None:  # the caller closed it (2>&-)
+        _point_at_nothing(2)
+    else:
+        sys.stderr.flush()
     kept = os.dup(2)
     with (
         tempfile.TemporaryFile() as noise,

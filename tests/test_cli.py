@@ -297,6 +297,41 @@ def test_a_bug_shows_its_traceback(tmp_path: Path, model: Path) -> None:
     assert files(tmp_path) == ["a.wav"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
+def test_a_reader_that_closes_its_pipe_is_no_bug(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [*COMMAND, "models"],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
+def test_closed_streams_change_nothing(tmp_path: Path, model: Path) -> None:
+    speech(tmp_path / "a.wav")
+
+    def closed(redirection: str, *arguments: str) -> int:
+        script = f'exec "$@" {redirection}'
+        return subprocess.run(
+            ["sh", "-c", script, "sh", *COMMAND, *arguments], cwd=tmp_path, env=ENVIRONMENT, check=False
+        ).returncode
+
+    assert closed("2>&-", "generate", "a.wav", "--model", str(model), "--output", "a.npz") == 0
+    assert read_motion(tmp_path / "a.npz").frame_count == 30
+    assert closed("2>&-", "generate", "absent.wav", "--model", str(model), "--output", "b.npz") == 2
+    assert closed("0<&- 2>&-", "models") == 0
+    assert closed(">&-", "models") == 0
+    assert closed("0<&- >&- 2>&-", "models") == 0
+    assert files(tmp_path) == ["a.npz", "a.wav"]
+
+
 # --- what is cancelled -------------------------------------------------------------------------
 
 
