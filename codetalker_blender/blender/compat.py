@@ -74,7 +74,7 @@ def assign_action(holder: Any, action: bpy.types.Action, like: Any = None) -> An
 
 
 def strips(editor: Any) -> Any:
-    """The strips of a sequence editor or a meta strip.  (An empty one is falsy: never ``or`` the two names.)"""
+    """The strips of a sequence editor or a meta strip.  (An empty one is falsy: no ``or`` of the names.)"""
     return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 

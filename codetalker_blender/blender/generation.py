@@ -74,7 +74,7 @@ def prepare(context: bpy.types.Context) -> Prepared:
     folder = chosen_model(settings)
     card = read_card(folder)
     face = read_face(folder, card)
-    target = targets.read_target(settings.target)
+    target = targets.read_target(settings.target, scene)
     targets.align(target, face, card.name)
     _refuse_conflicts(settings.target)
     engine = engine_settings()
@@ -114,7 +114,7 @@ def write(prepared: Prepared, motion: Motion) -> Written:
     if scene is None or obj is None:
         gone = f"scene '{prepared.scene}'" if scene is None else f"object '{prepared.target}'"
         raise UserError(f"The {gone} was renamed or removed while the model was running.", "Generate again.")
-    target = targets.read_target(obj)
+    target = targets.read_target(obj, scene)
     similarity = targets.align(target, prepared.face, prepared.card.name)
     offsets = transform_offsets(motion.offsets, similarity, prepared.card.units_per_metre)
     # Not +=: rest coordinates are (V, 3) and every frame gets its own sum.
@@ -147,7 +147,7 @@ def checks(context: bpy.types.Context) -> list[Check]:
         card = models.card(chosen_model(settings))
     except UserError as error:
         model_reason = error.message
-    refusal: UserError | None = targets.obstacle(settings.target)
+    refusal: UserError | None = targets.obstacle(settings.target, context.scene)
     if refusal is None and settings.target is not None:
         refusal = targets.busy_mode(settings.target)
         expected = card.codec.get("vertex_count") if card else None

@@ -36,10 +36,16 @@ class Target:
     totals: IntArray
 
 
-def obstacle(obj: bpy.types.Object | None) -> TargetError | None:
-    """Why this object cannot be animated whatever the model, or None.  Cheap: panels ask on every redraw."""
+def obstacle(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> TargetError | None:
+    """Why this object cannot be animated in the scene whatever the model, or None.
+
+    Cheap: panels ask on every redraw.
+    """
     if obj is None:
         return TargetError("No target mesh is chosen.", "Choose the head to animate under Target.")
+    if scene not in obj.users_scene:
+        # Our own setting keeps a deleted object in the file.
+        return TargetError(f"'{obj.name}' is not in the scene '{scene.name}'.", "Choose another Target.")
     if obj.type != "MESH":
         return TargetError(f"'{obj.name}' is a {obj.type.lower()}, not a mesh.", "Choose a mesh object.")
     mesh = obj.data
@@ -55,7 +61,9 @@ def obstacle(obj: bpy.types.Object | None) -> TargetError | None:
             f"'{obj.name}' is linked from '{bpy.path.basename(source.filepath)}'.",
             "Make it local: Object > Relations > Make Local > Selected Objects and Data.",
         )
-    sharing = [other.name for other in bpy.data.objects if other.data == mesh]
+    users = [other for other in bpy.data.objects if other.data == mesh]
+    # Without those that were deleted and only a setting like ours keeps in the file.
+    sharing = [other.name for other in users if other == obj or other.users_scene]
     if len(sharing) > 1:
         return TargetError(
             f"The mesh of '{obj.name}' is shared by {len(sharing)} objects ({', '.join(sharing[:3])}).",
@@ -90,9 +98,9 @@ def count_obstacle(name: str, count: int, expected: int, model: str) -> TargetEr
     )
 
 
-def read_target(obj: bpy.types.Object | None) -> Target:
+def read_target(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> Target:
     """The object's rest shape and polygons.  Raises TargetError for an object that cannot be animated."""
-    refusal = obstacle(obj)
+    refusal = obstacle(obj, scene)
     if refusal is not None:
         raise refusal
     assert obj is not None

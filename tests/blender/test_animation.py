@@ -308,12 +308,14 @@ def test_basis_that_the_animator_deleted_comes_back(blender: None, own: bool) ->
     if own:
         add_smile(obj)
     obj.shape_key_remove(obj.data.shape_keys.key_blocks["Basis"])
-    np.testing.assert_array_equal(target.read_target(obj).rest, scenes.sheet_vertices())
+    np.testing.assert_array_equal(target.read_target(obj, bpy.context.scene).rest, scenes.sheet_vertices())
     for _ in range(2):
         animation.replace_animation(obj, frames)
         expected = ["Basis", *(["Smile"] if own else []), "CodeTalker 0001"]
         assert [block.name for block in obj.data.shape_keys.key_blocks][: len(expected)] == expected
-        np.testing.assert_array_equal(target.read_target(obj).rest, scenes.sheet_vertices())
+        np.testing.assert_array_equal(
+            target.read_target(obj, bpy.context.scene).rest, scenes.sheet_vertices()
+        )
     if not own:
         assert_plays(obj, frames)
 

@@ -282,6 +282,37 @@ def test_target_that_goes_while_the_model_runs_is_refused(settings: bpy.types.bp
     assert obj.data.shape_keys is None
 
 
+def delete(obj: bpy.types.Object) -> None:
+    """What X in the viewport does."""
+    with bpy.context.temp_override(selected_objects=[obj], active_object=obj):
+        bpy.ops.object.delete()
+
+
+def test_target_deleted_from_the_scene_is_refused(settings: bpy.types.bpy_struct) -> None:
+    obj = settings.target = scenes.add_sheet()
+    prepared = generation.prepare(bpy.context)
+    delete(obj)
+    assert settings.target == obj, "the setting no longer keeps a deleted object, so this test shows nothing"
+    reasons = {check.label: check.reason for check in generation.checks(bpy.context)}
+    assert "not in the scene" in reasons["Target"]
+    with pytest.raises(UserError, match="not in the scene"):
+        generation.write(prepared, made_motion())
+    assert obj.data.shape_keys is None
+    refused("not in the scene")
+
+
+def test_deleted_twin_does_not_share_the_mesh(settings: bpy.types.bpy_struct) -> None:
+    first = settings.target = scenes.add_sheet("First")
+    second = bpy.data.objects.new("Second", first.data)
+    bpy.context.scene.collection.objects.link(second)
+    delete(first)
+    # As another scene's setting does, which goes on naming it.
+    bpy.data.scenes.new("Second Scene").codetalker.target = first
+    settings.target = second
+    assert "First" in bpy.data.objects
+    assert generation.prepare(bpy.context).target == "Second"
+
+
 def test_panel_lists_what_is_missing(settings: bpy.types.bpy_struct) -> None:
     reasons = {check.label: check.reason for check in generation.checks(bpy.context)}
     assert reasons == {"Audio": "", "Target": "No target mesh is chosen.", "Model": "", "Engine": ""}
