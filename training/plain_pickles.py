@@ -19,6 +19,8 @@ from codetalker_blender.errors import UserError
 
 #: Number formats that an array may have: booleans, integers, floats; kind and size.
 _FORMATS = {f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)} | {"b1", "f2", "f4", "f8"}
+#: Numbers, texts, arrays and containers in one file: the data sets' own have some ten thousands.
+_MAX_ITEMS = 1_000_000
 _MALFORMED = (
     pickle.UnpicklingError,
     EOFError,
@@ -124,7 +126,7 @@ def read_plain_pickle(path: Path) -> Any:
     """
     try:
         with path.open("rb") as stream:
-            return _resolved(_PlainUnpickler(stream, encoding="latin1").load())
+            return _Copy().of(_PlainUnpickler(stream, encoding="latin1").load())
     except OSError as error:
         raise UserError(f"'{path}' cannot be read: {error.strerror or error}.") from error
     except _MALFORMED as error:
@@ -136,16 +138,29 @@ def read_plain_pickle(path: Path) -> Any:
         ) from error
 
 
-def _resolved(value: Any) -> Any:
-    """The same containers with arrays in their stand-ins' place.  Raises UnpicklingError."""
-    if isinstance(value, _Array):
-        if value.value is None:
-            raise pickle.UnpicklingError("an array without content")
-        return value.value
-    if isinstance(value, dict):
-        return {_resolved(key): _resolved(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return type(value)(_resolved(item) for item in value)
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes | bytearray):
-        return value
-    raise pickle.UnpicklingError(f"it holds a {type(value).__name__}")
+class _Copy:
+    """The same containers with arrays in their stand-ins' place.
+
+    A list that holds another one twice, and that one another twice, and so on, is small in the file
+    and endless in a copy; so the items are counted, each as often as it is reached.
+    """
+
+    def __init__(self) -> None:
+        self._items = 0
+
+    def of(self, value: Any) -> Any:
+        """The copy of ``value``.  Raises UnpicklingError."""
+        self._items += 1
+        if self._items > _MAX_ITEMS:
+            raise pickle.UnpicklingError(f"it holds more than {_MAX_ITEMS:,} items")
+        if isinstance(value, _Array):
+            if value.value is None:
+                raise pickle.UnpicklingError("an array without content")
+            return value.value
+        if isinstance(value, dict):
+            return {self.of(key): self.of(item) for key, item in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return type(value)(self.of(item) for item in value)
+        if value is None or isinstance(value, bool | int | float | complex | str | bytes | bytearray):
+            return value
+        raise pickle.UnpicklingError(f"it holds a {type(value).__name__}")

@@ -220,6 +220,16 @@ def test_arrays_of_other_than_numbers_are_refused(importer: Importer, value: NDA
     assert "without running" in importer.refusal(template=path)
 
 
+def test_a_list_that_doubles_itself_is_refused(importer: Importer) -> None:
+    doubled: list[Any] = []
+    for _ in range(26):
+        doubled = [doubled, doubled]  # 26 lists in the file, 134 million in a copy
+    for name in ("templates.pkl", "FLAME_masks.pkl"):
+        (importer.folder / name).write_bytes(pickle.dumps({"F2": doubled, "lips": doubled}))
+    assert "more than 1,000,000 items" in importer.refusal(template=importer.folder / "templates.pkl")
+    assert "more than 1,000,000 items" in importer.refusal(regions=importer.folder)
+
+
 # -- the output ----------------------------------------------------------------------------------
 
 
