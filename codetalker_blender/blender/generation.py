@@ -119,7 +119,11 @@ def write(prepared: Prepared, motion: Motion) -> Written:
     offsets = transform_offsets(motion.offsets, similarity, prepared.card.units_per_metre)
     # Not +=: rest coordinates are (V, 3) and every frame gets its own sum.
     frames = keys.FrameKeys(np.add(offsets, target.rest, out=offsets), prepared.start_frame)
+    former = keys.last_owner(obj.data.shape_keys)
     animation.replace_animation(obj, frames)
+    if former and former not in scene.objects:
+        # The target was renamed since the last run.
+        strips.rename_owner(scene, former, obj.name)
     warnings = [strips.add_sound(scene, prepared.audio_file, prepared.start_frame, obj.name)]
     last = prepared.start_frame + motion.frame_count - 1
     warnings += _warnings(scene, obj, last)

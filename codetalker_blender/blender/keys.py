@@ -73,7 +73,9 @@ def refuse_foreign_absolute(obj: bpy.types.Object) -> None:
     mesh = obj.data
     assert isinstance(mesh, bpy.types.Mesh)
     key = mesh.shape_keys
-    if key is None or key.use_relative or own_names(key) or len(key.key_blocks) < 2:
+    if key is None or key.use_relative or len(key.key_blocks) < 2:
+        return
+    if own_names(key) and key[MARK]["absolute"]:
         return
     raise TargetError(
         f"The {len(key.key_blocks)} shape keys of '{obj.name}' are absolute (played by Evaluation Time).",
@@ -116,8 +118,14 @@ def add_keys(obj: bpy.types.Object, frames: FrameKeys, *, absolute: bool) -> lis
         "names": "\n".join(names),
         "absolute": int(absolute),
         "start_frame": int(frames.start_frame),
+        "object": obj.name,
     }
     return names
+
+
+def last_owner(key: bpy.types.Key | None) -> str:
+    """The name that the object had when our keys were written; empty where there are none."""
+    return str(key[MARK]["object"]) if key is not None and key.get(MARK) is not None else ""
 
 
 def read_own(obj: bpy.types.Object) -> FrameKeys | None:

@@ -64,7 +64,7 @@ def add_sound(scene: bpy.types.Scene, filepath: str, start_frame: int, target: s
         _forget(editor, target, keep=present)
         for strip in present:
             if MARK in strip and target not in _owners(strip):
-                _sign(strip, [*_owners(strip), target], strip[MARK]["start_frame"])
+                _sign(strip, [*_owners(strip), target], int(strip[MARK]["start_frame"]))
         if present and not _is_outdated(present, path, fps):
             return None
         for strip in present:
@@ -90,6 +90,15 @@ def add_sound(scene: bpy.types.Scene, filepath: str, start_frame: int, target: s
         return f"The sound was not added to the timeline: {error}".strip()
     _sign(strip, owners, start_frame)
     return None
+
+
+def rename_owner(scene: bpy.types.Scene, former: str, name: str) -> None:
+    """Let the strips we added for the object ``former`` count as added for ``name``."""
+    for strip in compat.all_strips(scene.sequence_editor) if scene.sequence_editor is not None else []:
+        owners = _owners(strip)
+        if former in owners:
+            renamed = [name if owner == former else owner for owner in owners]
+            _sign(strip, list(dict.fromkeys(renamed)), int(strip[MARK]["start_frame"]))
 
 
 def _plays(strip: Any, path: Path) -> bool:

@@ -378,6 +378,20 @@ def test_absolute_keys_of_the_animator_are_refused(blender: None) -> None:
     assert scenes.dump() == before
 
 
+def test_our_relative_keys_switched_to_absolute_are_refused(blender: None) -> None:
+    obj, frames = scenes.add_sheet(), made_frames(1, count=5)
+    extra = add_smile(obj)
+    animation.replace_animation(obj, frames)
+    obj.data.shape_keys.use_relative = False
+    before = scenes.dump()
+    with pytest.raises(TargetError, match="Evaluation Time"):
+        animation.replace_animation(obj, frames)
+    assert scenes.dump() == before
+    obj.data.shape_keys.use_relative = True
+    animation.replace_animation(obj, frames)
+    assert_plays(obj, frames, extra)
+
+
 def test_nla_that_is_switched_off_is_refused(blender: None) -> None:
     obj = scenes.add_sheet()
     add_smile(obj)

@@ -313,6 +313,25 @@ def test_deleted_twin_does_not_share_the_mesh(settings: bpy.types.bpy_struct) ->
     assert generation.prepare(bpy.context).target == "Second"
 
 
+@pytest.mark.skipif(not compat.has_audio(), reason="this Blender is built without audio")
+def test_renamed_target_moves_its_sound(settings: bpy.types.bpy_struct) -> None:
+    obj = settings.target = scenes.add_sheet()
+    generation.write(generation.prepare(bpy.context), made_motion())
+    obj.name = obj.data.name = "Renamed"
+    bpy.context.scene.frame_set(40)
+    generation.write(generation.prepare(bpy.context), made_motion())
+    found = compat.all_strips(bpy.context.scene.sequence_editor)
+    assert [compat.strip_span(strip)[0] for strip in found] == [40]
+    # A copy is not the renamed original: both speak.
+    copy = settings.target = obj.copy()
+    copy.data = obj.data.copy()
+    bpy.context.scene.collection.objects.link(copy)
+    bpy.context.scene.frame_set(90)
+    generation.write(generation.prepare(bpy.context), made_motion())
+    found = compat.all_strips(bpy.context.scene.sequence_editor)
+    assert sorted(compat.strip_span(strip)[0] for strip in found) == [40, 90]
+
+
 def test_panel_lists_what_is_missing(settings: bpy.types.bpy_struct) -> None:
     reasons = {check.label: check.reason for check in generation.checks(bpy.context)}
     assert reasons == {"Audio": "", "Target": "No target mesh is chosen.", "Model": "", "Engine": ""}
