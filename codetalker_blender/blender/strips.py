@@ -16,6 +16,8 @@ from . import compat
 from .keys import MARK
 
 log = logging.getLogger(__name__)
+#: How many channels Blender's sequencer has.
+CHANNELS = 128
 
 
 def audio_path(filepath: str) -> Path:
@@ -75,12 +77,18 @@ def add_sound(scene: bpy.types.Scene, filepath: str, start_frame: int, target: s
     had_editor = editor is not None
     editor = editor or scene.sequence_editor_create()
     # An upper bound; generous where the length is not known: that only costs a free channel.
-    frames = math.ceil((_duration_s(path) or 600) * fps) + 1
+    end_frame = start_frame + math.ceil((_duration_s(path) or 600) * fps) + 1
+    channel = _free_channel(editor, start_frame, end_frame)
+    if channel is None:
+        return (
+            f"The sound was not added to the timeline: all {CHANNELS} channels of the sequencer are taken "
+            f"between frame {start_frame} and {end_frame - 1}."
+        )
     try:
         strip = compat.strips(editor).new_sound(
             name=path.name,
             filepath=filepath,
-            channel=_free_channel(editor, start_frame, start_frame + frames),
+            channel=channel,
             frame_start=start_frame,
         )
     except RuntimeError as error:
@@ -172,11 +180,11 @@ def _duration_s(path: Path) -> float | None:
     return duration_s if duration_s > 0 else None
 
 
-def _free_channel(editor: bpy.types.SequenceEditor, first: int, end: int) -> int:
-    """The lowest channel without a strip in the frames [first, end)."""
+def _free_channel(editor: bpy.types.SequenceEditor, first: int, end: int) -> int | None:
+    """The lowest channel without a strip in the frames [first, end), or None."""
     taken = set()
     for strip in compat.strips(editor):
         left, right = compat.strip_span(strip)
         if left < end and right > first:
             taken.add(strip.channel)
-    return next(channel for channel in range(1, 129) if channel not in taken)
+    return next((channel for channel in range(1, CHANNELS + 1) if channel not in taken), None)

@@ -152,6 +152,19 @@ def test_taken_channels_are_avoided(blender: None, speech_file: Path) -> None:
     assert [(start, channel) for start, channel, _ in sounds()] == [(5, 1), (5, 2), (12, 3)]
 
 
+@needs_audio
+def test_full_sequencer_is_a_warning(blender: None, speech_file: Path) -> None:
+    scene = bpy.context.scene
+    collection = compat.strips(scene.sequence_editor_create())
+    for channel in range(1, 129):
+        collection.new_sound(f"Own {channel}", str(speech_file), channel, 5)
+    before = scenes.dump()
+    warning = strips.add_sound(scene, str(speech_file), 12, "Face")
+    assert warning is not None
+    assert "all 128 channels" in warning
+    assert scenes.dump() == before
+
+
 def test_blender_without_audio_says_so(
     blender: None, speech_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
