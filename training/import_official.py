@@ -7,9 +7,11 @@ released ``.pth.tar`` files of either flavour and a template of the face they we
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -141,15 +143,25 @@ def summary(bundle: Bundle, folder: Path) -> str:
 
 
 def _positive(text: str) -> float:
-    value = float(text)
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a positive number")
     return value
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, where argparse prints the usage, too."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message[:1].upper()}{message[1:]}.", f"Try '{self.prog} --help'.")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line's options."""
-    result = argparse.ArgumentParser(
+    result = _Parser(
         prog="python -m training.import_official",
         description="Official CodeTalker checkpoints → a model bundle.",
     )
@@ -180,14 +192,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 0, or 2 with one line on stderr; nothing is written then."""
-    options = parser().parse_args(arguments)
+    """Exit code 0; else nothing is written, one line is on stderr, and it is 2, or 130 after Ctrl-C."""
     try:
+        options = parser().parse_args(arguments)
         bundle = import_official(options)
         save_bundle(options.output, bundle)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("Cancelled.", file=sys.stderr)
+        return 130
     print(summary(bundle, options.output))
     return 0
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,6 +133,43 @@ def test_mixed_flavours(importer: Importer, flavour: str, other: str) -> None:
 )
 def test_options_that_do_not_fit(importer: Importer, extra: str) -> None:
     assert extra.split("=")[0] in importer.refusal(extra, flavour="biwi")
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        ("--metres-per-unit=wide", "'wide' is not a positive number"),
+        ("--metres-per-unit=0", "'0' is not a positive number"),
+        ("--fps=nan", "'nan' is not a positive number"),
+        ("--period=x", "--period"),
+        ("--up-axis=up", "--up-axis"),
+        ("--colour=red", "--colour"),
+    ],
+)
+def test_arguments_that_make_no_sense(importer: Importer, extra: str, says: str) -> None:
+    said = importer.refusal(extra)
+    assert says in said
+    assert "--help" in said
+    assert "_positive" not in said
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and named pipes")
+def test_ctrl_c_ends_without_a_traceback(importer: Importer) -> None:
+    pipe = importer.folder / "mesh.ply"
+    os.mkfifo(pipe)
+    command = [sys.executable, "-m", "training.import_official", f"--output={importer.output}"]
+    files = {"stage1": "a", "stage2": "b", "template": importer.folder / "template.npy", "mesh": pipe}
+    running = subprocess.Popen(
+        [*command, *(f"--{name}={value}" for name, value in files.items())],
+        cwd=Path(__file__).resolve().parents[2],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with pipe.open("wb"):  # goes on once the command waits for the mesh
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate()
+    assert (running.returncode, said) == (130, "Cancelled.\n")
+    assert not importer.output.exists()
 
 
 def truncated(path: Path) -> None:
