@@ -16,7 +16,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import bpy
@@ -134,9 +134,17 @@ def _demo(options: argparse.Namespace) -> int:
     clock = _Clock()
     folder: Path = options.output
     results = {name: folder / name for name in ("demo.blend", "preview.png", "demo.mp4")}
-    _make_folder(folder)
+    with _output_folder(folder):
+        for path in results.values():
+            check_writable(path)
+        _make_demo(options, results, clock)
+    clock.write_table()
     for path in results.values():
-        check_writable(path)
+        sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def _make_demo(options: argparse.Namespace, results: Mapping[str, Path], clock: _Clock) -> None:
     audio = (options.audio or resources.shipped("speech/demo.flac")).resolve()
     with clock.stage("open the head"):
         _open_blend(resources.shipped("demo_head.blend"))
@@ -150,7 +158,7 @@ def _demo(options: argparse.Namespace) -> int:
     prepared, motion, written = _speak(str(audio), options.model, options.style, clock)
     scene.frame_start, scene.frame_end = written.first_frame, written.last_frame
     frames = range(written.first_frame, written.last_frame + 1)
-    with tempfile.TemporaryDirectory(prefix=".demo-", dir=folder) as scratch:
+    with tempfile.TemporaryDirectory(prefix=".demo-", dir=options.output) as scratch:
         with clock.stage("save demo.blend"):
             _save_blend(results["demo.blend"])
         # After saving: what suits two cores for a minute is not what a person wants to find in the file.
@@ -166,10 +174,6 @@ def _demo(options: argparse.Namespace) -> int:
             video = Path(scratch) / "demo.mp4"
             render.encode_video(pictures, audio, scene, video)
             video.replace(results["demo.mp4"])
-    clock.write_table()
-    for path in results.values():
-        sys.stdout.write(f"{path}\n")
-    return 0
 
 
 def _contact_sheet(pictures: list[Path], prepared: generation.Prepared, motion: Motion, output: Path) -> None:
@@ -212,7 +216,8 @@ def _open_blend(path: Path) -> None:
     if not path.is_file():
         raise UserError(f"'{path}' does not exist.", "Name a .blend file.")
     try:
-        bpy.ops.wm.open_mainfile(filepath=str(path.resolve()), load_ui=False, use_scripts=False)
+        with _quiet():
+            bpy.ops.wm.open_mainfile(filepath=str(path.resolve()), load_ui=False, use_scripts=False)
     except RuntimeError as error:
         raise UserError(f"'{path}' cannot be opened: {error}", "Name a .blend file.") from error
 
@@ -233,13 +238,23 @@ def _save_blend(path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _make_folder(folder: Path) -> None:
+@contextmanager
+def _output_folder(folder: Path) -> Iterator[None]:
+    """Make the folder; when the work fails, take back what was made of it and holds nothing."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"The folder '{folder}' cannot be made: {error.strerror}.", "Choose another."
         ) from error
+    try:
+        yield
+    except BaseException:
+        for path in made:
+            with suppress(OSError):  # something is in it
+                path.rmdir()
+        raise
 
 
 @contextmanager

@@ -111,6 +111,21 @@ def test_contact_sheet_keeps_the_order_of_its_pictures(blender: None, tmp_path: 
     np.testing.assert_allclose(found, [*shades, 0.0], atol=0.01)
 
 
+@pytest.mark.parametrize("exists", [False, True])
+def test_refused_demo_leaves_nothing(engine_python: str, tmp_path: Path, exists: bool) -> None:
+    if not (ROOT / "assets" / "demo_head.blend").is_file():
+        pytest.skip("there is no demo head in this checkout")
+    output = tmp_path / "new" / "demo"
+    if exists:
+        output.mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    done = command(engine_python, "demo", "--audio", tmp_path / "absent.wav", "--output", output)
+    assert done.returncode == 2
+    assert "absent.wav" in done.stderr
+    assert done.stdout == ""
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_demo_makes_a_scene_a_sheet_and_a_video(
     engine_python: str, speech_file: Path, tmp_path: Path
 ) -> None:
