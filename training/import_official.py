@@ -27,7 +27,8 @@ from codetalker_blender.engine.official import (
     load_stage2,
 )
 from codetalker_blender.errors import UserError
-from codetalker_blender.face.topology import KNOWN_TOPOLOGIES, KnownTopology, recognise
+from codetalker_blender.face import topology
+from codetalker_blender.face.topology import KnownTopology
 from codetalker_blender.model_files import FORMAT_VERSION, ModelCard
 
 from .meshes import Mesh, read_mesh
@@ -38,7 +39,7 @@ from .templates import read_template
 def face_of(template: Mesh, mesh: Mesh | None, regions: Mapping[str, IntArray]) -> FaceMesh:
     """The bundle's face: template positions, the mesh's triangles (else the template's own) and regions.
 
-    What the known topologies tell stands in for the mid-lip vertices.  Raises UserError.
+    What the known topologies tell (:func:`known_face`) stands in for the mid-lip vertices.  Raises UserError.
     """
     count = len(template.vertices)
     if mesh is not None and len(mesh.vertices) != count:
@@ -51,8 +52,7 @@ def face_of(template: Mesh, mesh: Mesh | None, regions: Mapping[str, IntArray]) 
             "The mesh has no faces, so it gives no triangles.", "Give a mesh with faces, or none."
         )
     triangles = template.triangles if mesh is None else mesh.triangles
-    # without triangles the bundle takes those of the first recognised target, so the count decides
-    known = recognise(triangles) if len(triangles) else known_by_count(count)
+    known = known_face(triangles, count)
     empty = np.zeros(0, np.int32)
     return FaceMesh(
         vertices=template.vertices,
@@ -63,9 +63,16 @@ def face_of(template: Mesh, mesh: Mesh | None, regions: Mapping[str, IntArray]) 
     )
 
 
-def known_by_count(vertex_count: int) -> KnownTopology | None:
-    """The published topology of that many vertices, if any."""
-    return next((known for known in KNOWN_TOPOLOGIES if known.vertex_count == vertex_count), None)
+def known_face(triangles: IntArray, vertex_count: int) -> KnownTopology | None:
+    """The published topology that a face is, if any: the one rule for its scale and its mid-lip vertices.
+
+    Triangles decide where there are any, in either winding, as for the mesh to be animated
+    (``topology.compare``).  Without them the bundle takes those of the first recognised mesh, so the
+    count decides.
+    """
+    if len(triangles):
+        return topology.recognise(triangles) or topology.recognise(triangles[:, ::-1])
+    return next((known for known in topology.KNOWN_TOPOLOGIES if known.vertex_count == vertex_count), None)
 
 
 def style_names(asked: str | None, rows: int, codec: CodecConfig) -> tuple[str, ...]:
@@ -106,7 +113,7 @@ def import_official(arguments: argparse.Namespace) -> Bundle:
             "Give a template of the same face.",
         )
     query, speech = load_stage2(arguments.stage2, codec.config, options)
-    known = known_by_count(count)
+    known = known_face(face.triangles, count)
     metres = arguments.metres_per_unit or (known.metres_per_unit if known else 1.0)
     card = ModelCard(
         format_version=FORMAT_VERSION,
@@ -130,15 +137,17 @@ def import_official(arguments: argparse.Namespace) -> Bundle:
 def summary(bundle: Bundle, folder: Path) -> str:
     """One line about what was imported."""
     card, face = bundle.card, bundle.face
-    triangles = (
-        f"{len(face.triangles)} triangles"
-        if len(face.triangles)
-        else "no triangles (taken from the first recognised mesh)"
-    )
+    if len(face.triangles):
+        triangles = f"{len(face.triangles)} triangles"
+    elif known_face(face.triangles, face.vertex_count):
+        triangles = "no triangles (taken from the first recognised mesh)"
+    else:
+        triangles = "no triangles (give --mesh, or no mesh can be animated)"
     regions = [name for name, indices in face.regions.items() if len(indices)]
     return (
         f"The bundle is in {folder}: {card.notes['flavour']} flavour, {face.vertex_count} vertices, "
-        f"{triangles}, {len(card.styles)} styles, {card.fps:g} fps, regions: {', '.join(regions) or 'none'}."
+        f"{triangles}, {1.0 / card.units_per_metre:g} m per unit, {len(card.styles)} styles, "
+        f"{card.fps:g} fps, regions: {', '.join(regions) or 'none'}."
     )
 
 
@@ -175,7 +184,7 @@ def parser() -> argparse.ArgumentParser:
     option("--subject", metavar="NAME", help="whose template to take out of templates.pkl")
     option("--mesh", type=Path, metavar="FILE", help=".ply or .obj with the face's polygons")
     option("--regions", type=Path, metavar="DIR", help="folder of lve.txt, fdd.txt or FLAME_masks.pkl")
-    option("--metres-per-unit", type=_positive, metavar="X", help="length of a template unit (BIWI: 0.187)")
+    option("--metres-per-unit", type=_positive, metavar="X", help="metres (default: BIWI 0.187, else 1)")
     option("--up-axis", choices=("X", "Y", "Z"), default="Y", help="the template's up (default Y)")
     option("--name", help="name of the model (default: the folder's)")
     option("--description", default="imported official CodeTalker checkpoint")

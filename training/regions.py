@@ -29,12 +29,15 @@ def read_regions(folder: Path, vertex_count: int) -> dict[str, IntArray]:
     Raises UserError when there is no such file, or one is unreadable or points outside the face.
     """
     regions: dict[str, IntArray] = {}
-    masks = folder / FLAME_FILE
-    if masks.is_file():
-        regions |= _flame_regions(masks)
-    for name, region in TEXT_FILES.items():
-        if (folder / name).is_file():
-            regions[region] = _read_indices(folder / name)
+    try:
+        there = [name for name in (FLAME_FILE, *TEXT_FILES) if (folder / name).is_file()]
+    except OSError as error:
+        raise UserError(f"'{folder}' cannot be read: {error.strerror or error}.") from error
+    for name in there:
+        if name == FLAME_FILE:
+            regions |= _flame_regions(folder / name)
+        else:
+            regions[TEXT_FILES[name]] = _read_indices(folder / name)
     if not regions:
         wanted = ", ".join((*TEXT_FILES, FLAME_FILE))
         raise UserError(f"'{folder}' holds no region files.", f"It should hold one or more of: {wanted}.")

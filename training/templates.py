@@ -26,7 +26,11 @@ def read_template(path: Path, subject: str | None = None) -> Mesh:
 
     Raises UserError.
     """
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror or error}.") from error
+    if not there:
         raise UserError(f"There is no template file '{path}'.", f"Give a {_KINDS} file.")
     suffix = path.suffix.lower()
     if suffix in (".pkl", ".npz"):

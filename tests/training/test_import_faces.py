@@ -12,6 +12,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from codetalker_blender.face import topology
 from codetalker_blender.face.topology import FLAME
 from codetalker_blender.model_files import read_card, read_face
 from tests.training.importing import TEMPLATE, Importer, state_of, write_state
@@ -224,6 +225,14 @@ def test_regions_that_do_not_fit(importer: Importer) -> None:
     assert "lve.txt" in importer.refusal(regions=importer.folder)
 
 
+@pytest.mark.parametrize("option", ["template", "mesh", "regions"])
+def test_names_that_the_disk_refuses(importer: Importer, option: str) -> None:
+    path = importer.folder / ("a" * 300 + ".ply")
+    said = importer.refusal(flavour="vocaset", **{option: path})
+    assert str(path) in said
+    assert "too long" in said
+
+
 def resized(folder: Path, flavour: str, vertices: int) -> dict[str, Path]:
     """The small checkpoints with another number of vertices."""
     numbers = 3 * vertices
@@ -256,6 +265,45 @@ def test_known_faces_need_no_facts(
     assert card.up_axis == "Y"
     assert face.mid_lips.tolist() == mid_lips
     assert face.triangles.shape == (0, 3)
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_known_mesh_is_known_in_both_windings(
+    importer: Importer, monkeypatch: pytest.MonkeyPatch, flipped: bool
+) -> None:
+    # The published faces may not be handed out, so the small one of these tests is made known.
+    triangles = np.array(FANS, np.int32)
+    ours = topology.KnownTopology("small", topology.fingerprint(triangles), 20, 6, 12, 0.25, (4, 5))
+    monkeypatch.setattr(topology, "KNOWN_TOPOLOGIES", (*topology.KNOWN_TOPOLOGIES, ours))
+    lines = obj(TEMPLATE).decode().partition("f 1")[0].splitlines()
+    lines += ["f " + " ".join(str(corner + 1) for corner in row[:: -1 if flipped else 1]) for row in FANS]
+    path = importer.folder / "mesh.obj"
+    path.write_text("\n".join(lines), encoding="utf-8")
+    bundle = importer.bundle(template=path)
+    assert bundle.face.mid_lips.tolist() == [4, 5]
+    assert bundle.card.units_per_metre == 4.0
+
+
+def test_one_rule_tells_the_scale_and_the_lips(importer: Importer) -> None:
+    files = resized(importer.folder, "biwi", 23370)
+    mesh = importer.folder / "other.obj"
+    lines = ["v 0 0 0"] * 23370 + ["f 1 2 3"]  # BIWI's count, another face's triangles
+    mesh.write_text("\n".join(lines), encoding="utf-8")
+    bundle = importer.bundle(flavour="biwi", mesh=mesh, **files)
+    assert (bundle.card.units_per_metre, len(bundle.face.mid_lips)) == (1.0, 0)
+
+
+@pytest.mark.parametrize(
+    ("vertices", "says"),
+    [(5023, "taken from the first recognised mesh"), (40, "give --mesh, or no mesh can be animated")],
+)
+def test_the_summary_tells_where_triangles_come_from(
+    importer: Importer, capsys: pytest.CaptureFixture[str], vertices: int, says: str
+) -> None:
+    assert importer.run(flavour="vocaset", **resized(importer.folder, "vocaset", vertices)) == 0
+    said = capsys.readouterr().out
+    assert says in said
+    assert "1 m per unit" in said
 
 
 def test_stages_of_different_faces(importer: Importer) -> None:
