@@ -276,7 +276,7 @@ def test_a_list_that_doubles_itself_is_refused(importer: Importer) -> None:
 def test_output_that_is_no_bundle_is_left_alone(importer: Importer) -> None:
     importer.output.mkdir()
     (importer.output / "letter.txt").write_text("dear", encoding="utf-8")
-    assert "no model bundle" in importer.refusal()
+    assert "left as it is" in importer.refusal()
     assert [path.name for path in importer.output.iterdir()] == ["letter.txt"]
 
 
