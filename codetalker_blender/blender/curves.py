@@ -110,7 +110,8 @@ def _release(key: bpy.types.Key, holder: Any) -> bool:
         for curve in [curve for curve in fcurves if curve.data_path in ours]:
             fcurves.remove(curve)
         left += len(fcurves)
-    if not elsewhere:
+    # An action without curves stays ours, so that another strip of it goes too.
+    if not elsewhere and any(len(fcurves) for fcurves in compat.fcurve_collections(action)):
         del action[MARK]
     if not left:
         compat.remove_slot(action, slot)

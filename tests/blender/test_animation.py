@@ -287,6 +287,19 @@ def test_our_action_pushed_down_keeps_the_animators_curves(blender: None) -> Non
     assert len(bpy.data.actions) == 2
 
 
+def test_all_strips_of_our_action_go(blender: None) -> None:
+    obj, frames = scenes.add_sheet(), made_frames(1, count=5)
+    animation.replace_animation(obj, made_frames(1, count=12))
+    animation_data = obj.data.shape_keys.animation_data
+    for start in (0, 100):
+        strip = animation_data.nla_tracks.new().strips.new("Pushed", start, animation_data.action)
+        compat.assign_action(strip, animation_data.action)
+    animation_data.action = None
+    animation.replace_animation(obj, frames)
+    assert len(bpy.data.actions) == 1
+    assert_plays(obj, frames)
+
+
 def test_strip_of_the_animator_on_our_track_stays(blender: None) -> None:
     obj = scenes.add_sheet()
     add_smile(obj)
