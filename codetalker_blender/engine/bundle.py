@@ -125,22 +125,27 @@ def load_bundle(folder: Path) -> Bundle:
     return bundle.eval()
 
 
+def misfits(wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> str:
+    """What keeps ``given`` from filling ``wanted``, the first few by name; "" when it fits."""
+    problems = [f"'{name}' is missing" for name in wanted if name not in given]
+    problems += [f"'{name}' is not expected" for name in given if name not in wanted]
+    problems += [
+        f"'{name}' has shape {tuple(given[name].shape)} where {tuple(tensor.shape)} is needed"
+        for name, tensor in wanted.items()
+        if name in given and given[name].shape != tensor.shape
+    ]
+    problems += [
+        f"'{name}' holds NaN or infinite numbers" for name, t in given.items() if not t.isfinite().all()
+    ]
+    more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
+    return "; ".join(problems[:4]) + more
+
+
 def load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Fill ``network`` from ``tensors``; missing, unexpected, misshaped or non-finite ones are named."""
-    wanted = network.state_dict()
-    problems = [f"'{name}' is missing" for name in wanted if name not in tensors]
-    problems += [f"'{name}' is not expected" for name in tensors if name not in wanted]
-    problems += [
-        f"'{name}' has shape {tuple(tensors[name].shape)} where {tuple(tensor.shape)} is needed"
-        for name, tensor in wanted.items()
-        if name in tensors and tensors[name].shape != tensor.shape
-    ]
-    problems += [
-        f"'{name}' holds NaN or infinite numbers" for name, t in tensors.items() if not t.isfinite().all()
-    ]
+    problems = misfits(network.state_dict(), tensors)
     if problems:
-        more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
-        raise BundleError(f"The weights in '{where}' do not fit the model: {'; '.join(problems[:4])}{more}.")
+        raise BundleError(f"The weights in '{where}' do not fit the model: {problems}.")
     network.load_state_dict(dict(tensors))
 
 

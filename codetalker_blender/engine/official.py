@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import BundleError
+from .bundle import misfits
 from .codebook import Codec, CodecConfig
 from .query import CodeQuery, QueryConfig
 from .speech import SpeechConfig, SpeechEncoder
@@ -187,19 +188,9 @@ def load_named(network: nn.Module, state: State, names: Mapping[str, str], where
     Raises BundleError.
     """
     wanted = {names[ours]: tensor for ours, tensor in network.state_dict().items()}
-    problems = [f"'{name}' is missing" for name in wanted if name not in state]
-    problems += [f"'{name}' is not expected" for name in state if name not in wanted]
-    problems += [
-        f"'{name}' has shape {tuple(state[name].shape)} where {tuple(tensor.shape)} is needed"
-        for name, tensor in wanted.items()
-        if name in state and state[name].shape != tensor.shape
-    ]
-    problems += [
-        f"'{name}' holds NaN or infinite numbers" for name, t in state.items() if not t.isfinite().all()
-    ]
+    problems = misfits(wanted, state)
     if problems:
-        more = f" and {len(problems) - 4} more" if len(problems) > 4 else ""
-        raise BundleError(f"'{where}' does not fit the model: {'; '.join(problems[:4])}{more}.")
+        raise BundleError(f"'{where}' does not fit the model: {problems}.")
     network.load_state_dict({ours: state[theirs] for ours, theirs in names.items()})
 
 
