@@ -79,10 +79,11 @@ class Environment:
 
 
 def main_environment(root: Path) -> Environment:
-    """`.venv`: the project, bpy and pytest."""
+    """`.venv`: the project, bpy, what training needs and pytest."""
     project = read_toml(root / "pyproject.toml")["project"]
     extras = project["optional-dependencies"]
-    return Environment(".venv", PYTHON, (*project["dependencies"], *extras["blender"], *extras["test"]))
+    extra = (*extras["blender"], *extras["training"], *extras["test"])
+    return Environment(".venv", PYTHON, (*project["dependencies"], *extra))
 
 
 def lint_environment(root: Path) -> Environment:
