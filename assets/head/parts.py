@@ -20,6 +20,9 @@ EYEBALL_SEGMENTS = 20
 
 TEETH_PER_SIDE = 7
 
+#: Metres, and where along it the first cross-section stands.
+TONGUE_LENGTH, TONGUE_TIP = 0.048, 0.03
+
 
 def add_eyeball(mesh: HalfMesh) -> None:
     """The left eyeball: rings round the view axis, closed by small grids in front and behind."""
@@ -64,7 +67,7 @@ def _add_tube(mesh: HalfMesh, sections: list[Array], *, from_middle: bool) -> li
 def add_teeth(mesh: HalfMesh, front_y: float, upper: bool) -> None:
     """Half of a dental arch; front_y: depth of its front at the midline."""
     side = 1.0 if upper else -1.0
-    edge_z = SEAM_Z - (0.0030 if upper else 0.0040)
+    edge_z = SEAM_Z - (0.0030 if upper else 0.0032)
     sections = []
     # A parabola swept tooth by tooth: middle, then each tooth's bulge and its gap to the next.
     for number in range(2 * TEETH_PER_SIDE + 1):
@@ -86,17 +89,21 @@ def add_teeth(mesh: HalfMesh, front_y: float, upper: bool) -> None:
     _add_tube(mesh, sections, from_middle=True)
 
 
+def tongue_height(along: Array) -> Array:
+    """Height (metres) of the tongue's middle line, 0 tip ... 1 root: the tip rests behind the incisors."""
+    return np.asarray(SEAM_Z - 0.0045 + 0.0050 * np.sin(along * np.pi * 0.9))
+
+
 def add_tongue(mesh: HalfMesh, tip_y: float) -> None:
     """Half of the tongue: half-ellipses from the tip (closed by a small grid) to its root."""
     sections = []
-    length = 0.048
-    for along in (0.03, 0.12, 0.26, 0.42, 0.58, 0.74, 0.88, 1.0):
+    for along in (TONGUE_TIP, 0.12, 0.26, 0.42, 0.58, 0.74, 0.88, 1.0):
         wide = 0.0165 * min(1.0, 0.25 + 0.75 * np.sin(min(1.0, along / 0.45) * np.pi / 2))
-        thick = 0.0050 * min(1.0, 0.30 + 0.7 * np.sin(min(1.0, along / 0.40) * np.pi / 2))
+        thick = 0.0050 * min(1.0, 0.25 + 0.75 * np.sin(min(1.0, along / 0.50) * np.pi / 2))
         turn = np.linspace(0, np.pi, 9)
         groove = -0.0010 * np.exp(-((turn / 0.35) ** 2)) * min(1.0, 3 * along) * (1 - along)
-        z = SEAM_Z - 0.0085 + 0.0050 * np.sin(along * np.pi * 0.9) + thick * np.cos(turn) + groove
-        y = np.full_like(turn, tip_y + length * along)
+        z = tongue_height(np.array(along)) + thick * np.cos(turn) + groove
+        y = np.full_like(turn, tip_y + TONGUE_LENGTH * along)
         sections.append(np.stack([wide * np.sin(turn), y, z], axis=1))
     loops: list[list[int]] = []
     for section in sections[::-1]:

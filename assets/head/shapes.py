@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import features as f
 from anatomy import EYE_CENTRE, HINGE_Y, HINGE_Z, MOUTH_HALF_WIDTH, SEAM_Z, Array, smoothstep
 from assembly import BROW, EYE, LOWER_TEETH, SKIN, TONGUE, Head, fade
+from parts import TONGUE_LENGTH, TONGUE_TIP, tongue_height
 
 #: Opening of the mid lips at jawOpen 1, metres.
 JAW_OPENING = 0.027
@@ -153,6 +154,7 @@ def _mouth_whole(face: Face) -> dict[str, Array]:
     open_by = face.opening**0.55 * face.side * face.lips(10, 16)
     rolled = smoothstep(0.0095, 0.0, np.abs(face.height)) * face.lips(6, 8)
     upper = smoothstep(-0.5, 0.5, face.side)
+    curl = -0.38 * np.clip(face.height * 1e3, -9, 9) * face.lips(6, 8)
     chin = face.near((0, -88, 70), (22, 22, 13))
     corner_in = face.near((25, -80, 98), (16, 22, 16)) + face.near((-25, -80, 98), (16, 22, 16))
     return {
@@ -162,8 +164,10 @@ def _mouth_whole(face: Face) -> dict[str, Array]:
         + open_by[:, None] * offset(z=np.where(face.side > 0, 4.5, 6.0))
         + (open_by * rolled)[:, None] * offset(y=-1.0 * face.side),
         "mouthLeft": wide[:, None] * offset(x=8.0, y=1.2 * np.abs(across) - 0.5 + 1.2 * across),
-        "mouthRollLower": (rolled * (1 - upper))[:, None] * face.opening[:, None] * offset(y=3.1, z=1.6),
-        "mouthRollUpper": (rolled * upper)[:, None] * face.opening[:, None] * offset(y=3.2, z=-0.4),
+        # The red goes in and thins towards the seam; the seam itself only slides back in its own plane,
+        # so that either lip rolls under or over the other one and never through it.
+        "mouthRollLower": ((1 - upper) * face.opening)[:, None] * offset(y=3.1 * rolled, z=curl),
+        "mouthRollUpper": (upper * face.opening)[:, None] * offset(y=3.2 * rolled, z=curl),
         "mouthShrugLower": chin[:, None] * offset(y=-1.0, z=4.0)
         + (face.lips(10, 16) * smoothstep(0.016, -0.012, face.height))[:, None] * offset(y=-1.6, z=5.0),
         "mouthShrugUpper": (face.lips(10, 16) * smoothstep(-0.016, 0.010, face.height))[:, None]
@@ -262,7 +266,10 @@ def _eyes(face: Face) -> dict[str, Array]:
 def _tongue(face: Face) -> dict[str, Array]:
     tongue = (face.head.part == TONGUE).astype(float)
     forward = tongue * smoothstep(-0.036, -0.078, face.y)
-    return {"tongueOut": forward[:, None] * offset(y=-26.0, z=-2.0 - 3.0 * forward)}
+    along = TONGUE_TIP + (face.y - face.y[tongue > 0].min()) / TONGUE_LENGTH
+    above = 1e3 * (face.z - tongue_height(along))
+    # It has to pass above the lower lip, which moves with the jaw, and below the upper teeth: it flattens.
+    return {"tongueOut": forward[:, None] * offset(y=-30.0, z=4.8 - 0.65 * above)}
 
 
 def all_shapes(head: Head) -> dict[str, Array]:
