@@ -16,14 +16,14 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from codetalker_blender.contracts import FloatArray, Waveform
 from training.articulation_head import Floats, Head, LipMeasures, check_head
+from training.articulation_holds import Holds
 from training.articulation_targets import DIPHTHONGS, TARGETS, Style, Target
 from training.articulation_upper import upper_face
 from training.datasets.clip import Phone
-from training.datasets.phones import BILABIALS, LABIODENTALS, OPEN_VOWELS, SIBILANTS, SILENCE, VOWELS
+from training.datasets.phones import OPEN_VOWELS, SIBILANTS, SILENCE, VOWELS
 from training.metrics import phone_frames
 
 #: Silences of this length and more are rest; shorter ones are a phone among others.
@@ -38,7 +38,9 @@ SIBILANT_OPENING_MM = 5.0
 OPENING_SPEED_MM_S = 240.0
 JAW_SPEED_MM_S = 180.0
 #: Lower lip to upper teeth in f and v, wanted (2.0 mm counts as contact).
-CONTACT_MM = 1.2
+CONTACT_MM = 0.7
+#: The lower lip reaches the teeth, and leaves them, by this share per frame.
+_TUCK_STEP = 0.5
 #: Weight up to which lips alone part (lowerDown, upperUp) before the jaw helps.
 _PART_LIMIT = 0.6
 #: How fast each track's dominance fades, 1/s, before and after the phone: rounding looks far ahead.
@@ -54,10 +56,9 @@ _FORCE = {
 }
 #: Half of this share of a phone on each side of its centre pulls with full force.
 _CORE = 0.4
-#: Closing after the last sound and opening before the first take this long where there is room.
-_SETTLE_S, _PREPARE_S = 0.16, 0.11
-
-Indices = NDArray[np.int64]
+#: Lips begin to settle in the last sound's fade and end in the silence; they begin to open in the
+#: silence and end in the first sound: seconds in the sound and in the silence, where there is room.
+_SETTLE_S, _PREPARE_S = (0.11, 0.035), (0.07, 0.04)
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Articulator:
         tracks = {name: track * active for name, track in tracks.items()}
         _enforce(tracks, phones, fps)
         lean = float(np.clip(rng.normal(0.0, style.asymmetry), -0.25, 0.25))
-        weights = self._solve(tracks, active * style.smile, lean)
+        weights = self._solve(tracks, active * style.smile, active * style.frown, lean)
         for name, track in upper_face(phones, loud, fps, style, lean, rng).items():
             row = self.head.index(name)
             if row is not None:
@@ -126,7 +127,7 @@ class Articulator:
                     row[index] = value * factor
         return row
 
-    def _solve(self, tracks: dict[str, Floats], smile: Floats, lean: float) -> Floats:
+    def _solve(self, tracks: dict[str, Floats], smile: Floats, frown: Floats, lean: float) -> Floats:
         """Weights (T, K) whose mid-lips have the wanted opening."""
         opening = tracks["opening_mm"]
         jaw = self._direction({"jawOpen": 1.0})
@@ -143,6 +144,7 @@ class Articulator:
         weights += np.outer(tracks["press"], self._direction({"mouthPress": 1.0}))
         weights += np.outer(tracks["tongue"], self._direction({"tongueOut": 1.0}))
         weights += np.outer(smile, self._direction({"mouthSmile": 1.0, "cheekSquint": 0.6}, lean))
+        weights += np.outer(frown, self._direction({"mouthFrown": 1.0}, lean))
         # Too closed: part the lips, then drop the jaw.  Too open: close the lips, then raise the jaw.
         weights += np.outer(np.minimum(self.lips.parting(weights, part, opening), _PART_LIMIT), part)
         weights += np.outer(self.lips.parting(weights, jaw, opening), jaw)
@@ -160,21 +162,27 @@ class Articulator:
         """The lower lip at the upper teeth: the mildest pose that touches, and its distance in mm."""
         if not self.lips.has_teeth:
             return self._direction({"mouthRollLower": 0.6}), float("nan")
-        candidates = [
-            self._direction(
-                {
-                    "jawOpen": jaw_mm / self.lips.jaw_mm, "mouthClose": close * jaw_mm / self.lips.jaw_mm,
-                    "mouthRollLower": roll, "mouthUpperUp": up, "mouthShrugLower": shrug,
-                }
-            )
-            for jaw_mm, close, roll, up, shrug in itertools.product(
-                (0.5, 1.2, 2.0, 3.0), (0.0, 0.5, 1.0), (0.2, 0.4, 0.6, 0.8, 1.0),
-                (0.0, 0.15, 0.3), (0.0, 0.3, 0.6),
-            )
-        ]  # fmt: skip
-        poses = np.array(candidates)
-        distance, opening = self.lips.teeth_distance(poses), self.lips.opening(poses)
-        cost = 10.0 * np.maximum(distance - CONTACT_MM, 0.0) + np.abs(opening - 1.8) + 0.3 * poses.sum(axis=1)
+        jaw = 1.0 / self.lips.jaw_mm
+        poses = np.array(
+            [
+                self._direction(
+                    {
+                        "jawOpen": jaw_mm * jaw, "mouthClose": close * jaw_mm * jaw,
+                        "mouthRollLower": roll, "mouthUpperUp": up, "mouthShrugLower": shrug,
+                    }
+                )
+                for jaw_mm, close, roll, up, shrug in itertools.product(
+                    (0.5, 1.2, 1.6, 2.0, 2.5, 3.0), (0.0, 0.25, 0.5, 1.0),
+                    (0.2, 0.4, 0.6, 0.8, 0.9, 0.95, 1.0), (0.0, 0.2), (0.0, 0.2, 0.4),
+                )
+            ]
+        )  # fmt: skip
+        distance, depth = self.lips.teeth_distance(poses)
+        opening = self.lips.opening(poses)
+        # Near, but neither through the teeth nor wide open.
+        cost = 10.0 * np.maximum(distance - CONTACT_MM, 0.0) + 20.0 * np.maximum(depth, 0.0)
+        cost += 10.0 * np.maximum(0.6 * CONTACT_MM - distance, 0.0)
+        cost += np.abs(opening - 1.8) + 0.3 * poses.sum(axis=1)
         best = int(np.argmin(cost))
         return poses[best], float(distance[best])
 
@@ -244,17 +252,20 @@ def _activity(phones: tuple[Phone, ...], time_s: Floats) -> Floats:
     for place, phone in enumerate(phones):
         if not _rests(phone, phones):
             continue
-        settle = min(_SETTLE_S, 0.45 * phone.duration_s) if place else 0.0
-        prepare = min(_PREPARE_S, 0.35 * phone.duration_s) if place < len(phones) - 1 else 0.0
-        inside = (time_s >= phone.start_s) & (time_s < phone.end_s)
-        fall = 1.0 - _smooth((time_s - phone.start_s) / settle) if settle else np.zeros(len(time_s))
-        rise = 1.0 - _smooth((phone.end_s - time_s) / prepare) if prepare else np.zeros(len(time_s))
-        active = np.where(inside, np.maximum(fall, rise), active)
-        rest = int(np.argmin(np.abs(time_s - (phone.start_s + settle + phone.end_s - prepare) / 2.0)))
-        if inside[rest]:
+        fall, rise = np.zeros(len(time_s)), np.zeros(len(time_s))
+        rest_from_s, rest_to_s = phone.start_s, phone.end_s
+        if place:
+            start_s = phone.start_s - min(_SETTLE_S[0], 0.5 * phones[place - 1].duration_s)
+            rest_from_s += min(_SETTLE_S[1], 0.3 * phone.duration_s)
+            fall = 1.0 - _smooth((time_s - start_s) / (rest_from_s - start_s))
+        if place < len(phones) - 1:
+            rest_to_s -= min(_PREPARE_S[1], 0.3 * phone.duration_s)
+            end_s = phone.end_s + min(_PREPARE_S[0], 0.5 * phones[place + 1].duration_s)
+            rise = _smooth((time_s - rest_to_s) / (end_s - rest_to_s))
+        active = np.minimum(active, np.maximum(fall, rise))
+        rest = int(np.argmin(np.abs(time_s - (rest_from_s + rest_to_s) / 2.0)))
+        if phone.start_s <= time_s[rest] < phone.end_s:
             active[rest] = 0.0
-    if phones:
-        active[time_s >= phones[-1].end_s] *= 0.0 if phones[-1].label == SILENCE else 1.0
     return active
 
 
@@ -268,54 +279,33 @@ def _enforce(tracks: dict[str, Floats], phones: tuple[Phone, ...], fps: float) -
     opening, jaw, tuck = tracks["opening_mm"], tracks["jaw_mm"], tracks["tuck"]
     frames = len(opening)
     least = tracks["least_mm"] = np.zeros(frames)
-    closed = _closure_frames(phones, fps, frames)
+    holds = Holds(phones, fps, frames)
+    taken = np.concatenate([holds.closed, holds.contact])
+    every = np.arange(frames)
+    if len(holds.contact):
+        distance = np.abs(every[:, None] - holds.contact).min(axis=1)
+        np.maximum(tuck, 1.0 - _TUCK_STEP * distance, out=tuck)
+        # The lip is still leaving the teeth one frame later: the way to a wide vowel begins there.
+        ramp = OPENING_SPEED_MM_S / fps * np.maximum(distance - 1, 0)
+        np.minimum(opening, TARGETS["f"].opening_mm + ramp, out=opening)
     for phone in phones:
         own = phone_frames(phone, fps, frames)
         if phone.label in OPEN_VOWELS:
-            free = own[~np.isin(own, closed)]
+            free = own[~np.isin(own, taken)]
             if len(free):
                 peak = int(free[np.argmax(opening[free])])
                 np.maximum(opening, _tent(frames, peak, OPEN_VOWEL_MM, 0.6 * OPEN_VOWEL_MM), out=opening)
                 least[peak] = OPEN_VOWEL_MM
         elif phone.label in SIBILANTS:
-            middle = _nearest_frame(phone, fps, frames)
-            distance = np.abs(np.arange(frames) - middle)
+            distance = np.abs(every - _nearest_frame(phone, fps, frames))
             np.minimum(jaw, SIBILANT_JAW_MM + JAW_SPEED_MM_S / fps * distance, out=jaw)
             np.minimum(opening, SIBILANT_OPENING_MM + OPENING_SPEED_MM_S / fps * distance, out=opening)
-        elif phone.label in LABIODENTALS:
-            middle = _nearest_frame(phone, fps, frames)
-            np.maximum(tuck, _tent(frames, middle, 1.0, 0.55), out=tuck)
     for peak in np.flatnonzero(least):
-        np.minimum(tuck, 0.3 + 0.7 * np.abs(np.arange(frames) - peak), out=tuck)
-    opening[closed] = 0.0
-    tuck[closed] = 0.0
+        np.minimum(tuck, 0.3 + 0.7 * np.abs(every - peak), out=tuck)
+    opening[holds.closed] = 0.0
+    tuck[holds.closed] = 0.0
     _limit_slope(opening, OPENING_SPEED_MM_S / fps)
     _limit_slope(jaw, JAW_SPEED_MM_S / fps)
-
-
-def _closure_frames(phones: tuple[Phone, ...], fps: float, frames: int) -> Indices:
-    """Frames at which bilabials are shut: all their own (p and b: but for the burst), at least one each."""
-    only_chance: set[int] = set()
-    for phone in phones:
-        if phone.label in OPEN_VOWELS:
-            own = phone_frames(phone, fps, frames)
-            if len(own) == 1:
-                only_chance.add(int(own[0]))
-    closed: set[int] = set()
-    for phone in phones:
-        if phone.label not in BILABIALS:
-            continue
-        share = 1.0 if phone.label == "m" else 0.75
-        held = Phone(phone.label, phone.start_s, phone.start_s + share * phone.duration_s)
-        held_frames = [int(frame) for frame in phone_frames(held, fps, frames)]
-        if not held_frames:
-            # Shorter than a frame: the nearest one that is not a vowel's only chance to open.
-            middle = 0.5 * (phone.start_s + phone.end_s) * fps
-            around = sorted(range(int(middle) - 1, int(middle) + 3), key=lambda frame: abs(frame - middle))
-            inside = [frame for frame in around if 0 <= frame < frames]
-            held_frames = [frame for frame in inside if frame not in only_chance][:1] or inside[:1]
-        closed.update(held_frames)
-    return np.array(sorted(closed), np.int64)
 
 
 def _nearest_frame(phone: Phone, fps: float, frames: int) -> int:

@@ -27,6 +27,9 @@ REQUIRED_SHAPES = (
     "mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight",
 )  # fmt: skip
 
+#: Only lip vertices this close to a tooth can be behind its surface.
+_NEAR_MM = 3.0
+
 Floats = NDArray[np.float64]
 
 
@@ -77,6 +80,17 @@ def check_head(head: Head) -> None:
             raise UserError(f"The head names no {name}, which speech needs.")
 
 
+def _normals(face: FaceMesh) -> Floats:
+    """(V, 3) outward unit normals; zero where no triangle is."""
+    corners = face.vertices.astype(np.float64)[face.triangles]  # (F, 3, 3)
+    area = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = np.zeros(face.vertices.shape)
+    for corner in range(3):
+        np.add.at(normals, face.triangles[:, corner], area)
+    length = np.linalg.norm(normals, axis=-1, keepdims=True)
+    return np.asarray(normals / np.maximum(length, 1e-20))
+
+
 class LipMeasures:
     """Millimetres of lips and jaw for shape weights.  All methods take weights (T, K)."""
 
@@ -100,6 +114,7 @@ class LipMeasures:
         self._lip_rest, self._lip_shapes = vertices[self._lip], deltas[:, self._lip]  # (n,3), (K,n,3)
         teeth = face.regions.get("upper_teeth", np.zeros(0, np.int32))
         self._teeth_rest, self._teeth_shapes = vertices[teeth], deltas[:, teeth]
+        self._teeth_normals = _normals(face)[teeth]
         self.has_teeth = len(teeth) > 0
 
     def opening(self, weights: Floats) -> Floats:
@@ -111,15 +126,23 @@ class LipMeasures:
         rest = float(np.linalg.norm(self._width_rest))
         return np.asarray(np.linalg.norm(self._width_rest + weights @ self._width_shapes, axis=-1) - rest)
 
-    def teeth_distance(self, weights: Floats) -> Floats:
-        """Nearest lower-lip vertex to the nearest upper-teeth vertex, (T,) mm."""
-        out = np.zeros(len(weights))
+    def teeth_distance(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Lower lip to upper teeth, both (T,) mm: the nearest pair's distance, and how deep any lip vertex
+        near a tooth lies behind the surface there (0 where the lip stays outside).
+        """
+        distance, depth = np.zeros(len(weights)), np.zeros(len(weights))
         for frame, row in enumerate(weights):
             lip = self._lip_rest + np.tensordot(row, self._lip_shapes, 1)
             teeth = self._teeth_rest + np.tensordot(row, self._teeth_shapes, 1)
-            squared = ((lip[:, None] - teeth[None]) ** 2).sum(-1)
-            out[frame] = np.sqrt(squared.min())
-        return out
+            apart = lip[:, None] - teeth[None]  # (lips, teeth, 3)
+            squared = (apart**2).sum(-1)
+            nearest = squared.argmin(axis=1)
+            every = np.arange(len(lip))
+            near = squared[every, nearest] < _NEAR_MM**2
+            behind = -(apart[every, nearest] * self._teeth_normals[nearest]).sum(-1)
+            distance[frame] = np.sqrt(squared.min())
+            depth[frame] = behind[near].max(initial=0.0)
+        return distance, depth
 
     def closing(self, weights: Floats, along: Floats, opening_mm: Floats) -> Floats:
         """How much of ``along`` closes the lips to ``opening_mm`` (T,); 0 where they are that close.

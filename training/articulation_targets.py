@@ -99,8 +99,10 @@ class Style:
     clarity: steepness of the dominance functions (above 1: phones blend less)
     lead_s: how much earlier than the sound the face moves
     asymmetry: spread of the left-right difference, drawn per clip
-    smile: weight of the smile while speaking; brow: size of brow accents; accents: how many of
-        the stressed vowels get one; blinks_per_minute
+    brow: size of brow accents; accents: how many of the stressed vowels get one
+    blinks_per_minute: on average
+    smile, frown: weights of the corners while speaking; posture: brows kept raised (positive) or
+        lowered (negative); lids: how far they hang; both through the whole clip
     """
 
     name: str
@@ -109,14 +111,22 @@ class Style:
     clarity: float
     lead_s: float
     asymmetry: float
-    smile: float
     brow: float
     accents: float
     blinks_per_minute: float
+    smile: float = 0.0
+    frown: float = 0.0
+    posture: float = 0.0
+    lids: float = 0.0
 
 
 STYLES = (
-    Style("neutral", 1.0, 1.0, 1.0, 0.02, 0.04, 0.0, 0.35, 0.45, 16.0),
-    Style("lively", 1.22, 1.2, 1.15, 0.015, 0.10, 0.16, 0.65, 0.75, 21.0),
-    Style("calm", 0.78, 0.82, 0.85, 0.03, 0.05, 0.04, 0.18, 0.25, 12.0),
+    Style("neutral", 1.0, 1.0, 1.0, 0.02, 0.04, 0.35, 0.45, 16.0),
+    Style("lively", 1.22, 1.2, 1.15, 0.015, 0.10, 0.65, 0.75, 21.0, smile=0.16),
+    Style("calm", 0.78, 0.82, 0.85, 0.03, 0.05, 0.18, 0.25, 12.0, smile=0.04),
+    Style("mumbling", 0.62, 0.6, 0.75, 0.025, 0.07, 0.12, 0.2, 18.0),
+    Style("precise", 1.12, 1.32, 1.35, 0.025, 0.02, 0.4, 0.5, 10.0, smile=0.03),
+    Style("cheerful", 1.08, 1.15, 1.0, 0.02, 0.06, 0.5, 0.6, 20.0, smile=0.26, posture=0.12),
+    Style("stern", 0.88, 0.9, 1.2, 0.015, 0.03, 0.3, 0.3, 9.0, frown=0.2, posture=-0.3),
+    Style("tired", 0.72, 0.72, 0.72, 0.04, 0.08, 0.15, 0.15, 24.0, frown=0.1, lids=0.18),
 )

@@ -6,6 +6,8 @@ with all); blinks come at irregular intervals, more often in pauses.  Drawn from
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from training.articulation_head import Floats
@@ -30,16 +32,25 @@ def upper_face(
     loud: (T,) from 0 to 1; lean: left-right difference, positive moves the left side more.
     """
     time_s = np.arange(len(loud)) / fps
+    # No two takes of a person are alike: size, posture and blinking differ by clip.
+    size, often = np.exp(rng.normal(0.0, 0.25, 2)).tolist()
+    style = replace(
+        style,
+        brow=style.brow * size,
+        blinks_per_minute=style.blinks_per_minute * often,
+        posture=style.posture + float(rng.normal(0.0, 0.05)),
+    )
     brow = _accents(phones, loud, time_s, fps, style, rng)
-    drift = _drift(time_s, rng)
-    lids = _blinks(phones, time_s, style, rng)
-    raised = np.clip(brow + 0.06 * drift, 0.0, 1.0)
+    drift = style.posture + 0.06 * _drift(time_s, rng)
+    lids = style.lids + (1.0 - style.lids) * _blinks(phones, time_s, style, rng)
+    raised = np.clip(brow + drift, 0.0, 1.0)
+    lowered = np.clip(-1.3 * drift - 0.5 * brow, 0.0, 1.0)
     return {
         "browInnerUp": 0.8 * raised,
         "browOuterUpLeft": 0.6 * raised * (1.0 + 2.0 * lean),
         "browOuterUpRight": 0.6 * raised * (1.0 - 2.0 * lean),
-        "browDownLeft": np.clip(-0.08 * drift, 0.0, 1.0),
-        "browDownRight": np.clip(-0.08 * drift, 0.0, 1.0),
+        "browDownLeft": lowered,
+        "browDownRight": lowered,
         "eyeBlinkLeft": lids,
         "eyeBlinkRight": lids,
         "eyeWideLeft": 0.25 * brow * (1.0 - lids),

@@ -81,7 +81,7 @@ def test_bilabials_close_and_open_vowels_open(articulator: Articulator, text: st
 @pytest.mark.parametrize("text", SENTENCES[1:3])
 def test_lower_lip_touches_the_teeth_in_f_and_v(articulator: Articulator, text: str) -> None:
     weights = animated(articulator, text)
-    contacts = metrics.labiodental_contacts(articulator.lips.teeth_distance(weights), spoken(text), FPS)
+    contacts = metrics.labiodental_contacts(articulator.lips.teeth_distance(weights)[0], spoken(text), FPS)
     assert all(contacts)
 
 

@@ -13,6 +13,8 @@ from training.datasets.clip import SPEECH_RATE_HZ
 
 #: Half the length of the interpolating filter, in input samples at the lower of both rates.
 _SINC_HALF_WIDTH = 12
+#: Places between two input samples are rounded to this grid: an error 70 dB below the sound.
+_SINC_PHASES = 2048
 
 
 def resample(samples: FloatArray, step: float) -> FloatArray:
@@ -31,16 +33,19 @@ def resample(samples: FloatArray, step: float) -> FloatArray:
 
 def _sinc(samples: FloatArray, places: NDArray[np.float64], cutoff: float) -> FloatArray:
     half = int(np.ceil(_SINC_HALF_WIDTH / cutoff))
-    base = np.floor(places).astype(np.int64)
-    fraction = places - base
-    padded = np.concatenate([np.zeros(half, np.float32), samples, np.zeros(half + 1, np.float32)])
-    out = np.zeros(len(places), np.float64)
+    # The filter at every tap and every kind of fraction, once: far cheaper than anew per sample.
+    distance = np.arange(-half + 1, half + 1)[:, None] - np.arange(_SINC_PHASES) / _SINC_PHASES
+    window = np.cos(np.pi * distance / (2.0 * half)) ** 2
+    filters = (cutoff * np.sinc(cutoff * distance) * window).astype(np.float32)  # (taps, phases)
+    grid = np.round(places * _SINC_PHASES).astype(np.int64)
+    base, phase = grid // _SINC_PHASES, grid % _SINC_PHASES
+    padded = np.concatenate([np.zeros(half, np.float32), samples, np.zeros(half + 2, np.float32)])
+    padded = padded.astype(np.float32)
+    out = np.zeros(len(places), np.float32)
     # One pass per filter tap keeps memory at a few arrays of the clip's length.
-    for tap in range(-half + 1, half + 1):
-        distance = tap - fraction
-        window = np.cos(np.pi * distance / (2.0 * half)) ** 2
-        out += padded[base + tap + half] * (cutoff * np.sinc(cutoff * distance) * window)
-    return out.astype(np.float32)
+    for row, taps in enumerate(filters):
+        out += padded[base + (row + 1)] * taps[phase]
+    return out
 
 
 def augment_audio(samples: FloatArray, rng: np.random.Generator) -> FloatArray:

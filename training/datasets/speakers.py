@@ -42,12 +42,14 @@ class Speaker:
     engine: "flite" or "espeak"
     voice: the synthesiser's own name of the voice
     pitch: flite: mean pitch in Hz; espeak-ng: 0 to 100
+    rate: factor on the synthesiser's usual tempo
     """
 
     name: str
     engine: str
     voice: str
     pitch: float
+    rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,30 @@ TRAINING_SPEAKERS = (
     Speaker("espeak-gb-f2", "espeak", "en+f2", 50.0),
     Speaker("espeak-rp-m7", "espeak", "en-gb-x-rp+m7", 45.0),
     Speaker("espeak-scotland", "espeak", "en-gb-scotland", 50.0),
+    Speaker("espeak-us-f1", "espeak", "en-us+f1", 48.0, 0.92),
+    Speaker("espeak-us-f4", "espeak", "en-us+f4", 60.0, 1.08),
+    Speaker("espeak-us-annie", "espeak", "en-us+Annie", 42.0),
+    Speaker("espeak-us-linda", "espeak", "en-us+linda", 45.0, 1.1),
+    Speaker("espeak-us-grandma", "espeak", "en-us+grandma", 45.0, 0.88),
+    Speaker("espeak-us-m1", "espeak", "en-us+m1", 55.0, 1.05),
+    Speaker("espeak-us-m5", "espeak", "en-us+m5", 45.0, 0.9),
+    Speaker("espeak-us-michael", "espeak", "en-us+Michael", 50.0),
+    Speaker("espeak-us-rob", "espeak", "en-us+rob", 50.0, 1.1),
+    Speaker("espeak-gb", "espeak", "en", 45.0),
+    Speaker("espeak-gb-m4", "espeak", "en+m4", 55.0, 1.06),
+    Speaker("espeak-gb-f4", "espeak", "en+f4", 45.0, 0.95),
+    Speaker("espeak-gb-belinda", "espeak", "en+belinda", 40.0),
+    Speaker("espeak-rp-f3", "espeak", "en-gb-x-rp+f3", 50.0),
+    Speaker("espeak-rp-edward", "espeak", "en-gb-x-rp+edward", 50.0, 0.94),
+    Speaker("espeak-scotland-f2", "espeak", "en-gb-scotland+f2", 50.0, 1.05),
+    Speaker("espeak-scotland-m6", "espeak", "en-gb-scotland+m6", 40.0),
 )
-#: Clips take these in turn.  flite's voices were cut from real recordings, so each speaks twice as often.
-TRAINING_TURNS = TRAINING_SPEAKERS[:3] + TRAINING_SPEAKERS
+#: Clips take these in turn.  flite's voices were cut from real recordings, so every second turn is theirs.
+TRAINING_TURNS = tuple(
+    turn
+    for number, other in enumerate(TRAINING_SPEAKERS[3:])
+    for turn in (TRAINING_SPEAKERS[number % 3], other)
+)
 #: Never trained on.
 HELD_OUT_SPEAKERS = (
     Speaker("flite-rms", "flite", "rms", 100.0),
@@ -97,6 +120,7 @@ class Synthesisers:
 
     def speak(self, speaker: Speaker, text: str, *, rate: float = 1.0, pitch: float = 1.0) -> Utterance:
         """Speak ``text``; ``rate`` and ``pitch`` are factors on the speaker's own.  Raises UserError."""
+        rate *= speaker.rate
         if speaker.engine == "flite":
             return _speak_flite(speaker, text, rate, pitch)
         return _speak_espeak(speaker, text, rate, pitch)

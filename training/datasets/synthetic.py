@@ -1,6 +1,6 @@
 """The made corpus: synthesised speech with a face that the articulation model moves.
 
-    python -m training.datasets.synthetic --minutes 75
+    python -m training.datasets.synthetic --split train
 
 Splits: "train"; "validation" (training voices, held-out sentences); "test" (held-out voices and
 held-out sentences).  Everything follows from the seed.  The sound and the motion are cached
@@ -11,12 +11,17 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -32,16 +37,26 @@ from training.datasets.clip import SPEECH_RATE_HZ, Clip, Dataset, Phone
 from training.datasets.phones import SILENCE
 from training.datasets.sentences import draw_sentence
 from training.datasets.speakers import HELD_OUT_SPEAKERS, TRAINING_TURNS, Speaker, Synthesisers, Utterance
-from training.scores import print_report, score
+from training.scores import ALL_VOICES, score
 
 #: Raised by hand when the code changes what it makes from the same settings.
-SPEECH_VERSION, MOTION_VERSION = 3, 2
+SPEECH_VERSION, MOTION_VERSION = 4, 4
 FPS = 30.0
 DEFAULT_CACHE = Path("build/corpus")
 DEFAULT_HEAD = Path("assets/head")
-DEFAULT_MINUTES = {"train": 75.0, "validation": 3.0, "test": 4.0}
-#: Half of the clips are neutral, the other styles share the rest.
-_NEUTRAL_SHARE = 0.5
+DEFAULT_MINUTES = {"train": 240.0, "validation": 16.0, "test": 16.0}
+#: In training this share of the clips is neutral and the other styles share the rest.
+_NEUTRAL_SHARE = 0.3
+#: Silence before the first sentence and after each, seconds: how often each.  Breath, comma, thought.
+_LEADS_S = {0.0: 0.2, 0.3: 0.25, 0.6: 0.3, 1.0: 0.25}
+_PAUSES_S = {0.0: 0.2, 0.12: 0.15, 0.45: 0.25, 0.8: 0.25, 1.2: 0.15}
+#: Clips are spoken in batches of this size; a process of its own pays off from so many minutes on.
+_BATCH, _MINUTES_PER_PROCESS = 60, 4.0
+#: What the corpus itself must reach before a model can.
+_OWN_MEASURES = (
+    "bilabial_closure_percent", "false_closure_percent", "labiodental_contact_percent",
+    "silence_opening_above_rest_mm", "silence_speed_mm_s",
+)  # fmt: skip
 _LONGEST_S, _SHORTEST_S = 8.0, 3.0
 #: Resampling moves pitch, formants and tempo together; this range still sounds like people.
 _SLOWEST, _FASTEST = 0.85, 1.18
@@ -113,22 +128,57 @@ def _speakers(split: str) -> tuple[Speaker, ...]:
 
 
 def _speak_split(seed: int, minutes: float, split: str, report: Report) -> list[SpokenClip]:
-    synthesisers, speakers = Synthesisers(), _speakers(split)
+    """Clips until every style of a held-out split has its share of the minutes (in training: all have)."""
+    Synthesisers()  # an absent synthesiser is told before any process starts
+    spread_s = np.zeros(len(STYLES))
     clips: list[SpokenClip] = []
-    total_s = 0.0
-    number = {"train": 0, "validation": 1, "test": 2}[split]
-    while total_s < 60.0 * minutes:
-        index = len(clips)
-        # One generator per clip: a clip does not depend on how the ones before it were drawn.
-        rng = np.random.default_rng([seed, number, index])
-        speaker = speakers[index % len(speakers)]
-        style = 0 if rng.random() < _NEUTRAL_SHARE else 1 + int(rng.integers(len(STYLES) - 1))
-        clip = speak_clip(synthesisers, speaker, rng, held_out=split != "train", stretch=split == "train")
-        clips.append(SpokenClip(f"{split}-{index:04d}", style, speaker.name, *clip))
-        total_s += clips[-1].waveform.duration_s
-        if index % 100 == 99:
-            report(f"spoke {total_s / 60.0:.1f} of {minutes:.1f} minutes")
-    return clips
+    spoken = _spoken_clips(seed, split, min(_cores(), max(1, int(minutes / _MINUTES_PER_PROCESS))))
+    with closing(spoken):
+        for clip in spoken:
+            if split != "train":
+                # Evenly over the styles, whatever the clips' lengths.
+                clip = replace(clip, style=int(np.argmin(spread_s)))
+            clips.append(clip)
+            spread_s[clip.style] += clip.waveform.duration_s
+            total_s = float(spread_s.sum())
+            if len(clips) % 100 == 0:
+                report(f"spoke {total_s / 60.0:.1f} of {minutes:.1f} minutes")
+            done_s = total_s if split == "train" else float(spread_s.min()) * len(STYLES)
+            if done_s >= 60.0 * minutes:
+                return clips
+    raise AssertionError("the clips are without end")
+
+
+def _spoken_clips(seed: int, split: str, processes: int) -> Generator[SpokenClip, None, None]:
+    """Clips 0, 1, 2, ... without end; how many processes speak them changes nothing."""
+    one = partial(_speak_numbered, seed, split)
+    if processes == 1:
+        yield from map(one, itertools.count())
+    # Spawned, not forked: espeak-ng forks once per sentence, which is dear under a loaded torch.
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        batches = (range(first, first + _BATCH) for first in itertools.count(0, _BATCH))
+        ahead = [pool.submit(one, index) for index in next(batches)]
+        try:
+            while True:
+                now, ahead = ahead, [pool.submit(one, index) for index in next(batches)]
+                for future in now:
+                    yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _speak_numbered(seed: int, split: str, index: int) -> SpokenClip:
+    """Clip ``index`` of a split, from a generator of its own: it depends on no other clip."""
+    rng = np.random.default_rng([seed, {"train": 0, "validation": 1, "test": 2}[split], index])
+    speakers = _speakers(split)
+    speaker = speakers[index % len(speakers)]
+    style = 0 if rng.random() < _NEUTRAL_SHARE else 1 + int(rng.integers(len(STYLES) - 1))
+    clip = speak_clip(Synthesisers(), speaker, rng, held_out=split != "train", stretch=split == "train")
+    return SpokenClip(f"{split}-{index:04d}", style, speaker.name, *clip)
 
 
 def speak_clip(
@@ -138,7 +188,7 @@ def speak_clip(
     rate, pitch = float(rng.uniform(0.85, 1.1)), float(rng.uniform(0.88, 1.15))
     step = float(rng.uniform(_SLOWEST, _FASTEST)) if stretch and rng.random() < 0.7 else 1.0
     limit_s = _LONGEST_S * step
-    parts = [silence(float(rng.choice([0.0, 0.25, 0.5, 0.9], p=[0.25, 0.35, 0.25, 0.15])))]
+    parts = [_drawn_silence(rng, _LEADS_S)]
     length_s = parts[0].waveform.duration_s
     goal_s = float(rng.uniform(_SHORTEST_S, 0.75 * _LONGEST_S)) * step
     while length_s < goal_s:
@@ -147,7 +197,7 @@ def speak_clip(
             if len(parts) > 1:
                 break
             continue
-        pause = silence(float(rng.choice([0.0, 0.1, 0.35, 0.7], p=[0.35, 0.2, 0.3, 0.15])))
+        pause = _drawn_silence(rng, _PAUSES_S)
         parts += [spoken, pause]
         length_s += spoken.waveform.duration_s + pause.waveform.duration_s
     samples, phones = join(parts)
@@ -159,6 +209,10 @@ def speak_clip(
     # No microphone hears digital silence.
     samples = samples + rng.standard_normal(len(samples)) * 10.0 ** (float(rng.uniform(-75.0, -60.0)) / 20.0)
     return Waveform(np.clip(samples, -0.999, 0.999).astype(np.float32), SPEECH_RATE_HZ), phones
+
+
+def _drawn_silence(rng: np.random.Generator, shares: dict[float, float]) -> Utterance:
+    return silence(float(rng.choice(list(shares), p=list(shares.values()))))
 
 
 def silence(duration_s: float) -> Utterance:
@@ -279,11 +333,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         dataset = build(options.seed, options.minutes, split=options.split, cache_dir=options.cache,
-                        head_dir=options.head, report=print)  # fmt: skip
+                        head_dir=options.head, report=partial(print, flush=True))  # fmt: skip
     except UserError as error:
         parser.exit(2, f"{error}\n")
     _print_summary(dataset)
-    print_report(score(dataset, dataset.offsets, limit=options.score, shuffled=False))
+    own = score(dataset, dataset.offsets, limit=options.score, shuffled=False)[ALL_VOICES]
+    for measure in _OWN_MEASURES:
+        print(f"{measure}: {own[measure]:.4g}")
     return 0
 
 
