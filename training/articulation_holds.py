@@ -58,7 +58,8 @@ class Holds:
             middle = 0.5 * (phone.start_s + phone.end_s) * self._fps
             around = sorted(range(int(middle) - 1, int(middle) + 3), key=lambda frame: abs(frame - middle))
             inside = [frame for frame in around if 0 <= frame < self._frames]
-            held = [frame for frame in inside if self._take(frame)][:1] or inside[:1]
+            free = next((frame for frame in inside if self._take(frame)), None)
+            held = inside[:1] if free is None else [free]
         if held and self._take(held[0] - 1):
             held.insert(0, held[0] - 1)
         if held and len(held) < _LEAST_FRAMES and self._take(held[-1] + 1):

@@ -19,6 +19,7 @@ from training.datasets.sentences import HELD_OUT_SENTENCES, draw_sentence, is_he
 from training.datasets.speakers import (
     HELD_OUT_SPEAKERS,
     TRAINING_SPEAKERS,
+    TRAINING_TURNS,
     Speaker,
     Synthesisers,
     missing_synthesisers,
@@ -193,6 +194,51 @@ def test_held_out_voices_speak_in_the_test_split_alone(cache: Path) -> None:
         voices = {clip.voice for clip in built.clips}
         assert bool(voices & held_out) == wanted
         assert not wanted or voices <= held_out
+
+
+@needs_voices
+def test_silences_of_the_corpus_are_still(cache: Path) -> None:
+    built = synthetic.build(0, 4.0, split="validation", cache_dir=cache, head_dir=HEAD)
+    opening, speed = [], []
+    for clip in built.clips:
+        offsets = built.offsets(clip)
+        silent = metrics.silent_frames(clip.phones, clip.fps, len(offsets))
+        above = metrics.mouth_opening_mm(offsets, built.face) - metrics.rest_opening_mm(built.face)
+        opening.append(above[silent])
+        speed.append(metrics.lip_speed_mm_s(offsets, built.face.regions["lips"], clip.fps)[silent])
+    assert np.concatenate(opening).mean() <= 0.25
+    assert np.concatenate(speed).mean() <= 2.0
+
+
+@needs_voices
+def test_styles_take_equal_turns_where_models_are_measured(cache: Path) -> None:
+    built = synthetic.build(0, 4.0, split="validation", cache_dir=cache, head_dir=HEAD)
+    seconds = np.zeros(len(built.styles))
+    for clip in built.clips:
+        seconds[clip.style] += clip.waveform.duration_s
+    assert len(built.styles) == 8
+    assert seconds.min() >= 4.0 * 60.0 / len(built.styles)
+
+
+def test_half_of_the_training_turns_are_voices_cut_from_recordings() -> None:
+    held_out = {speaker.name for speaker in HELD_OUT_SPEAKERS}
+    assert len(TRAINING_SPEAKERS) >= 20
+    assert len({speaker.name for speaker in TRAINING_SPEAKERS}) == len(TRAINING_SPEAKERS)
+    assert not held_out & {speaker.name for speaker in TRAINING_SPEAKERS}
+    assert set(TRAINING_TURNS) == set(TRAINING_SPEAKERS)
+    assert np.mean([turn.engine == "flite" for turn in TRAINING_TURNS]) == pytest.approx(0.5)
+
+
+@needs_voices
+def test_the_number_of_processes_changes_nothing(tmp_path: Path) -> None:
+    one, two = (
+        synthetic.build(5, 0.4, cache_dir=tmp_path / str(n), head_dir=HEAD, processes=n) for n in (1, 2)
+    )
+    assert len(one.clips) == len(two.clips) > 2
+    for a, b in zip(one.clips, two.clips, strict=True):
+        assert (a.name, a.style, a.voice, a.phones) == (b.name, b.style, b.voice, b.phones)
+        assert np.array_equal(a.waveform.samples, b.waveform.samples)
+        assert np.array_equal(a.weights, b.weights)
 
 
 @needs_voices

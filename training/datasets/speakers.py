@@ -149,7 +149,7 @@ def _speak_flite(speaker: Speaker, text: str, rate: float, pitch: float) -> Utte
 
 
 def _finished(samples: FloatArray, rate_hz: int, phones: list[Phone]) -> Utterance:
-    """16 kHz, phones cut to the sound and filled up with silence."""
+    """16 kHz, phones cut to the sound, without gaps and filled up with silence."""
     if rate_hz != SPEECH_RATE_HZ:
         samples = resample(samples, rate_hz / SPEECH_RATE_HZ)
     duration_s = len(samples) / SPEECH_RATE_HZ
@@ -160,10 +160,10 @@ def _finished(samples: FloatArray, rate_hz: int, phones: list[Phone]) -> Utteran
     for phone in cut:
         if phone.duration_s <= 0:
             continue
+        start_s = merged[-1].end_s if merged else 0.0
         if merged and merged[-1].label == phone.label == SILENCE:
-            merged[-1] = Phone(SILENCE, merged[-1].start_s, phone.end_s)
-        else:
-            merged.append(phone)
+            start_s = merged.pop().start_s
+        merged.append(Phone(phone.label, start_s, phone.end_s))
     return Utterance(Waveform(samples.astype(np.float32), SPEECH_RATE_HZ), tuple(merged))
 
 

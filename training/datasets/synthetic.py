@@ -40,7 +40,7 @@ from training.datasets.speakers import HELD_OUT_SPEAKERS, TRAINING_TURNS, Speake
 from training.scores import ALL_VOICES, score
 
 #: Raised by hand when the code changes what it makes from the same settings.
-SPEECH_VERSION, MOTION_VERSION = 4, 4
+SPEECH_VERSION, MOTION_VERSION = 5, 5
 FPS = 30.0
 DEFAULT_CACHE = Path("build/corpus")
 DEFAULT_HEAD = Path("assets/head")
@@ -83,11 +83,13 @@ def build(
     split: str = "train",
     cache_dir: Path = DEFAULT_CACHE,
     head_dir: Path = DEFAULT_HEAD,
+    processes: int | None = None,
     report: Report = lambda text: None,
 ) -> Dataset:
     """One split of the corpus, from the cache where it is there.
 
-    minutes: speech wanted, at least (None: the split's default); report: told of slow steps.
+    minutes: speech wanted, at least (None: the split's default); processes: that speak (None: as
+    many as pay off; the result is the same); report: told of slow steps.
     Raises UserError when a synthesiser is missing or the head cannot speak.
     """
     if split not in DEFAULT_MINUTES:
@@ -97,7 +99,9 @@ def build(
     wanted = DEFAULT_MINUTES[split] if minutes is None else float(minutes)
     speech_key = {"version": SPEECH_VERSION, "seed": seed, "minutes": wanted, "split": split,
                   "speakers": [asdict(s) for s in _speakers(split)]}  # fmt: skip
-    spoken = _cached_speech(cache_dir, speech_key, lambda: _speak_split(seed, wanted, split, report))
+    spoken = _cached_speech(
+        cache_dir, speech_key, lambda: _speak_split(seed, wanted, split, processes, report)
+    )
     head = read_head(head_dir)
     motion_key = {"version": MOTION_VERSION, "speech": speech_key, "fps": FPS,
                   "targets": {k: asdict(v) for k, v in TARGETS.items()}, "diphthongs": DIPHTHONGS,
@@ -127,13 +131,15 @@ def _speakers(split: str) -> tuple[Speaker, ...]:
     return HELD_OUT_SPEAKERS if split == "test" else TRAINING_TURNS
 
 
-def _speak_split(seed: int, minutes: float, split: str, report: Report) -> list[SpokenClip]:
+def _speak_split(
+    seed: int, minutes: float, split: str, processes: int | None, report: Report
+) -> list[SpokenClip]:
     """Clips until every style of a held-out split has its share of the minutes (in training: all have)."""
     Synthesisers()  # an absent synthesiser is told before any process starts
     spread_s = np.zeros(len(STYLES))
     clips: list[SpokenClip] = []
-    spoken = _spoken_clips(seed, split, min(_cores(), max(1, int(minutes / _MINUTES_PER_PROCESS))))
-    with closing(spoken):
+    processes = processes or min(_cores(), max(1, int(minutes / _MINUTES_PER_PROCESS)))
+    with closing(_spoken_clips(seed, split, processes)) as spoken:
         for clip in spoken:
             if split != "train":
                 # Evenly over the styles, whatever the clips' lengths.
