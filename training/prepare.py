@@ -18,16 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from codetalker_blender.errors import UserError
-from codetalker_blender.face.topology import BIWI, FLAME
+from training.data_source import SYNTHETIC, add_source_options, positive, survey
 from training.datasets import clip as clips
-from training.datasets.biwi import survey_biwi
-from training.datasets.blendshapes import DEFAULT_HEAD, survey_blendshapes
 from training.datasets.clip import Clip
-from training.datasets.folder import FaceSources, survey_folder
 from training.datasets.recordings import DatasetProblems, Problem, Survey, examine
 from training.datasets.splits import TRAIN
 from training.datasets.synthetic import DEFAULT_CACHE, DEFAULT_MINUTES, build
-from training.datasets.vocaset import survey_vocaset
 
 #: Largest offset of any vertex that a speaking face plausibly reaches; outside it the units are in doubt.
 PLAUSIBLE_MM = (2.0, 150.0)
@@ -36,7 +32,7 @@ _KINDS = {
     "biwi": "vertices_npy, wav, templates.pkl",
     "folder": "vertices_npy, wav, templates and a splits.json",
     "blendshapes": "curves, wav and a splits.json, on a head that has the shapes",
-    "synthetic": "the made corpus; PATH is its cache, and what is not there is made",
+    SYNTHETIC: "the made corpus; PATH is its cache, and what is not there is made",
 }
 
 
@@ -139,7 +135,7 @@ def check_synthetic(
     cache: Path, head: Path, seed: int, minutes: float | None, say: Callable[[str], None]
 ) -> Report:
     """Make or read every split of the made corpus and examine it."""
-    report = Report("synthetic", cache)
+    report = Report(SYNTHETIC, cache)
     for split in DEFAULT_MINUTES:
         report.splits[split] = SplitReport()
         try:
@@ -174,7 +170,7 @@ def _note_splits(report: Report) -> None:
             report.problems.append(Problem(".", text))
         else:
             report.notes.append(text)
-    if report.kind != "synthetic":
+    if report.kind != SYNTHETIC:
         strangers = [speaker for speaker in report.speakers if speaker not in report.styles]
         if strangers:
             report.notes.append(f"speakers without a style of their own (style 0): {', '.join(strangers)}.")
@@ -245,13 +241,6 @@ def write_json(path: Path, report: Report) -> None:
         raise UserError(f"'{path}' cannot be written: {error.strerror or error}.") from error
 
 
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
-    return value
-
-
 def parser() -> argparse.ArgumentParser:
     """The command line's options."""
     result = argparse.ArgumentParser(
@@ -261,46 +250,21 @@ def parser() -> argparse.ArgumentParser:
     for kind, holds in _KINDS.items():
         one = kinds.add_parser(kind, help=holds, description=f"{kind}: {holds}.")
         add = one.add_argument
-        if kind == "synthetic":
+        if kind == SYNTHETIC:
             add("path", type=Path, nargs="?", default=DEFAULT_CACHE, help="folder of the cache")
             add("--seed", type=int, default=0)
-            add("--minutes", type=_positive, help="speech per split (default: each split's own)")
+            add("--minutes", type=positive, help="speech per split (default: each split's own)")
         else:
             add("path", type=Path, help="the data set's folder")
-            add("--skip-bad", action="store_true", help="leave out clips with problems, as training would")
-        if kind in ("vocaset", "biwi", "folder"):
-            add("--mesh", type=Path, metavar="FILE", help=".ply or .obj with the face's polygons")
-            add("--regions", type=Path, metavar="DIR", help="folder of lve.txt, fdd.txt or FLAME_masks.pkl")
-        if kind in ("vocaset", "biwi"):
-            count = FLAME.vertex_count if kind == "vocaset" else BIWI.vertex_count
-            add("--vertices", type=int, default=count, metavar="N", help=f"vertices (default {count})")
-        if kind == "biwi":
-            metres = BIWI.metres_per_unit
-            add("--metres-per-unit", type=_positive, default=metres, metavar="X", help=f"default {metres}")
-        if kind in ("blendshapes", "synthetic"):
-            add("--head", type=Path, default=DEFAULT_HEAD, metavar="DIR", help="face.npz and shapes.npz")
+        add_source_options(one, [kind])
         add("--json", type=Path, metavar="FILE", help="also write the report here")
     return result
-
-
-def _survey(options: argparse.Namespace) -> Survey:
-    root: Path = options.path
-    if not root.is_dir():
-        raise UserError(f"There is no folder '{root}'.", "Check the path.")
-    if options.kind == "blendshapes":
-        return survey_blendshapes(root, options.head)
-    face = FaceSources(options.mesh, options.regions)
-    if options.kind == "vocaset":
-        return survey_vocaset(root, face, vertex_count=options.vertices)
-    if options.kind == "biwi":
-        return survey_biwi(root, face, vertex_count=options.vertices, metres_per_unit=options.metres_per_unit)
-    return survey_folder(root, face)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Exit code 0 when the data set is usable, else 2."""
     options = parser().parse_args(arguments)
-    if options.kind == "synthetic":
+    if options.kind == SYNTHETIC:
         report = check_synthetic(options.path, options.head, options.seed, options.minutes, print)
     else:
 
@@ -309,7 +273,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{done} of {total} clips", file=sys.stderr)
 
         report = check(
-            options.kind, options.path, lambda: _survey(options), skip_bad=options.skip_bad, progress=progress
+            options.kind,
+            options.path,
+            lambda: survey(options.kind, options.path, options),
+            skip_bad=options.skip_bad,
+            progress=progress,
         )
     print_report(report)
     if options.json is not None:

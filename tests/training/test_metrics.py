@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from codetalker_blender.contracts import Waveform
+from codetalker_blender.contracts import FaceMesh, Waveform
 from training import metrics
 from training.datasets.clip import Phone
+from training.metrics_timing import mtm_ms, slcc, warping_path
 
 from .made_head import INNER_A, INNER_B, LOWER, TOOTH_A, made_head
 
@@ -77,6 +79,29 @@ def test_relative_fdd_of_a_second_draw_is_small_when_pooled_and_large_per_clip()
     assert metrics.fdd_rel(truths, [0.0 * t for t in truths], region, [0] * 40) == pytest.approx(100.0)
 
 
+def test_pooled_dynamics_are_those_of_the_clips_end_to_end() -> None:
+    random = np.random.default_rng(2)
+    clips, region = [random.normal(0.1 * n, 0.01, (5 + n, 4, 3)) for n in range(3)], np.array([1, 3])
+    together = metrics.dynamics(np.concatenate(clips), region)
+    pooled = metrics.pooled([metrics.dynamics(clip, region) for clip in clips])
+    assert pooled.frames == 18
+    assert pooled.std == pytest.approx(together.std, rel=1e-9)
+    assert pooled.std == pytest.approx(np.std((np.concatenate(clips)[:, region] ** 2).sum(-1), axis=0))
+    assert pooled.at(np.array([False, True])).std == pytest.approx(together.std[1:])
+
+
+def test_coefficients_of_motion_keep_its_mean_squared_offset() -> None:
+    random = np.random.default_rng(3)
+    directions = random.normal(0.0, 0.001, (2, 7 * 3))
+    motion = (random.normal(0.0, 1.0, (50, 2)) @ directions).reshape(50, 7, 3)
+    basis = metrics.motion_basis(motion)
+    assert basis.shape == (2, 21), "two directions make the motion, and nothing else is kept"
+    assert basis @ basis.T == pytest.approx(np.eye(2), abs=1e-5)
+    squared_mm = 1e6 * (motion**2).sum(axis=-1).mean(axis=1)
+    assert (metrics.coefficients(motion, basis) ** 2).sum(axis=1) == pytest.approx(squared_mm, rel=1e-3)
+    assert np.isnan(metrics.fd(motion[:1, 0], motion[:1, 0])), "one frame has no spread"
+
+
 def test_frechet_distance_of_known_gaussians() -> None:
     random = np.random.default_rng(1)
     a = random.normal(0.0, 1.0, (40_000, 3))
@@ -107,6 +132,47 @@ def test_teeth_distance_is_the_nearest_pair() -> None:
     assert metrics.teeth_distance_mm(offsets, head.face) == pytest.approx([np.hypot(4.0, 2.0), 1.0], abs=1e-3)
 
 
+def test_teeth_distance_in_blocks_is_that_of_single_frames() -> None:
+    random = np.random.default_rng(4)
+    count = 40
+    vertices = random.normal(0.0, 0.02, (count, 3)).astype(np.float32)
+    lip, teeth = np.arange(0, 15), np.arange(20, 38, dtype=np.int32)
+    face = FaceMesh(
+        vertices, np.zeros((0, 3), np.int32), np.array([0, 1]), np.zeros(0, np.int32), {"upper_teeth": teeth}
+    )
+    offsets = random.normal(0.0, 0.01, (metrics.TEETH_BLOCK + 7, count, 3))
+    plain = [
+        1000.0 * min(np.linalg.norm(frame[a] - frame[b]) for a in lip for b in teeth)
+        for frame in offsets + vertices
+    ]
+    assert metrics.teeth_distance_mm(offsets, face, lip) == pytest.approx(plain, abs=1e-6)
+
+
+def test_a_face_without_landmarks_has_no_opening_and_no_phone_is_judged() -> None:
+    full = made_head().face
+    none = np.zeros(0, np.int32)
+    face = FaceMesh(full.vertices, full.triangles, none, none)
+    offsets = np.zeros((4, full.vertex_count, 3))
+    opening = metrics.mouth_opening_mm(offsets, face)
+    assert opening.shape == (4,)
+    assert np.isnan(opening).all()
+    assert np.isnan(metrics.corner_distance_mm(offsets, face)).all()
+    assert np.isnan(metrics.rest_opening_mm(face))
+    assert np.isnan(metrics.teeth_distance_mm(offsets, face)).all()
+    assert len(metrics.lower_lip(face)) == 0
+    phones = (Phone("b", 0.0, 0.05), Phone("aa", 0.05, 0.1), Phone("f", 0.1, 0.14))
+    assert metrics.bilabial_closures(opening, 0.0, phones, FPS) == []
+    assert metrics.false_closures(opening, 0.0, phones, FPS) == []
+    assert metrics.labiodental_contacts(opening, phones, FPS) == []
+    assert np.isnan(metrics.opening_r(opening, opening))
+    assert np.isnan(mtm_ms(opening, opening, FPS))
+
+
+def test_swap_margin_is_the_mean_of_the_clips_margins() -> None:
+    assert metrics.swap_margin_r([0.9, 0.7, np.nan], [0.1, 0.5, 0.3]) == pytest.approx(0.5)
+    assert np.isnan(metrics.swap_margin_r([0.9], [np.nan]))
+
+
 def test_closure_looks_one_frame_around_and_false_closure_does_not() -> None:
     phones = (Phone("aa", 0.0, 0.1), Phone("m", 0.1, 0.2), Phone("eh", 0.2, 0.3))
     opening = np.array([5.0, 5.0, 1.3, 5.0, 5.0, 5.0, 1.0, 0.9, 0.5])
@@ -127,8 +193,6 @@ def test_stillness_counts_long_silences_only() -> None:
     phones = (Phone("pau", 0.0, 0.2), Phone("aa", 0.2, 0.4), Phone("pau", 0.4, 0.8))
     silent = metrics.silent_frames(phones, FPS, 24)
     assert silent.tolist() == [False] * 12 + [True] * 12
-    opening, speed = np.where(silent, 0.5, 9.0), np.where(silent, 2.0, 99.0)
-    assert metrics.silence_stillness(opening, speed, silent) == pytest.approx((0.5, 2.0))
 
 
 def test_lip_speed_is_per_second() -> None:
@@ -149,16 +213,43 @@ def test_misalignment_finds_a_delay() -> None:
     time_s = np.arange(150) / FPS
     curve = np.sin(2 * np.pi * 2.1 * time_s) + 0.5 * np.sin(2 * np.pi * 3.3 * time_s)
     late = np.interp(time_s - 0.1, time_s, curve)
-    assert metrics.mtm_ms(curve, curve, FPS) == 0.0
-    assert metrics.mtm_ms(curve, late, FPS) == pytest.approx(100.0, abs=15.0)
+    assert mtm_ms(curve, curve, FPS) == 0.0
+    assert mtm_ms(curve, late, FPS) == pytest.approx(100.0, abs=15.0)
+
+
+@pytest.mark.parametrize("band", [1, 3, 30])
+def test_the_warping_path_is_the_cheapest_of_the_whole_table(band: int) -> None:
+    random = np.random.default_rng(band)
+    for _ in range(5):
+        # whole numbers: ties are frequent, but their cost is exact
+        a, b = random.integers(0, 4, (2, 20)).astype(float)
+        path = warping_path(a, b, band)
+        assert path[0] == (19, 19)
+        assert path[-1] == (0, 0)
+        steps = {(i - k, j - m) for (i, j), (k, m) in pairwise(path)}
+        assert steps <= {(1, 1), (1, 0), (0, 1)}
+        assert all(abs(i - j) <= band for i, j in path)
+        assert sum((a[i] - b[j]) ** 2 for i, j in path) == plain_warping_cost(a, b, band)
+
+
+def plain_warping_cost(a: Array, b: Array, band: int) -> float:
+    """Dynamic time warping as the textbook writes it."""
+    n = len(a)
+    total = np.full((n + 1, n + 1), np.inf)
+    total[0, 0] = 0.0
+    for i in range(1, n + 1):
+        for j in range(max(1, i - band), min(n, i + band) + 1):
+            before = min(total[i - 1, j - 1], total[i - 1, j], total[i, j - 1])
+            total[i, j] = (a[i - 1] - b[j - 1]) ** 2 + before
+    return float(total[n, n])
 
 
 def test_loudness_correlation_follows_the_sound() -> None:
     level = np.repeat([0.0, 0.2, 0.05, 0.3, 0.0], 8)
     sound = np.repeat(level, 16000 // 30 + 1)[: int(40 * 16000 / 30)]
     waveform = Waveform((sound * np.sign(np.sin(np.arange(len(sound))))).astype(np.float32), 16000)
-    assert metrics.slcc(level * 30.0, waveform, FPS) > 0.95
-    assert metrics.slcc(-level, waveform, FPS) < -0.95
+    assert slcc(level * 30.0, waveform, FPS) > 0.95
+    assert slcc(-level, waveform, FPS) < -0.95
 
 
 def test_codebook_use() -> None:
