@@ -11,6 +11,8 @@ from codetalker_blender.engine.codebook import CodecConfig
 from codetalker_blender.engine.query import QueryConfig
 from codetalker_blender.engine.speech import SpeechConfig
 
+from .parts import PartSizes
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -38,22 +40,27 @@ class Schedule:
 class SpeechStage:
     """Frame-wise phone classification, and the mouth's motion beside it, teach the speech encoder.
 
-    motion_weight: of the motion regression beside the phone cross-entropy
+    motion_weight: of the motion regression beside the phone cross-entropy; velocity_weight: of its speed
+    gap_weight: of the lips' distances (:func:`training.losses.gap_error`)
     """
 
     schedule: Schedule
     motion_weight: float = 1.0
+    velocity_weight: float = 0.5
+    gap_weight: float = 2.0
 
 
 @dataclass(frozen=True)
 class CodebookStage:
     """Stage 1.  velocity_weight: of the error between neighbouring frames (0 = off);
+    gap_weight: of the lips' distances (:func:`training.losses.gap_error`, 0 = off);
     plain_share: share of the steps that learn a plain autoencoder before the codebook is laid on its
     latents (0 = quantise from the first step, with the paper's random codebook);
     restart_every: steps between replacing dead codes by encoder outputs (0 = never)."""
 
     schedule: Schedule
     velocity_weight: float = 0.5
+    gap_weight: float = 1.0
     quantiser_weight: float = 1.0
     plain_share: float = 0.15
     restart_every: int = 100
@@ -61,7 +68,7 @@ class CodebookStage:
 
 @dataclass(frozen=True)
 class QueryStage:
-    """Stage 2.  feature_weight, motion_weight, velocity_weight: of the named losses;
+    """Stage 2.  feature_, class_, motion_, velocity_, gap_weight: of the named losses;
     past_noise: standard deviation of noise on the fed-back motion, as a share of the motion's own;
     past_drop: share of windows whose fed-back motion is blanked altogether;
     self_share: share of windows that read the model's own first-pass prediction as past motion
@@ -70,8 +77,10 @@ class QueryStage:
 
     schedule: Schedule
     feature_weight: float = 1.0
+    class_weight: float = 0.3
     motion_weight: float = 1.0
     velocity_weight: float = 0.5
+    gap_weight: float = 2.0
     past_noise: float = 0.15
     past_drop: float = 0.15
     self_share: float = 0.5
@@ -83,8 +92,7 @@ class Preset:
     """A whole run.  vertex_count, basis_rank, motion_dim and styles come from the data.
 
     region_weights: extra weight of vertex regions in every stage's motion error
-    lip_gap_weight: weight of the mid-lip distance's own error beside the vertices' (0 = off); lips that
-        nearly close look open, and no vertex error says so
+    parts: how the codec's components are shared out between mouth, brows and lids (None: not at all)
     """
 
     codec: CodecConfig
@@ -94,7 +102,7 @@ class Preset:
     codebook_stage: CodebookStage
     query_stage: QueryStage
     region_weights: dict[str, float]
-    lip_gap_weight: float
+    parts: PartSizes | None
     corpus_minutes: float
     seed: int = 0
 
@@ -102,10 +110,11 @@ class Preset:
 _DEFAULT = Preset(
     codec=CodecConfig(
         vertex_count=1,
-        hidden=128,
+        hidden=160,
         layers=2,
-        heads=4,
-        mlp=256,
+        heads=5,
+        mlp=320,
+        code_projection=True,
         code_count=256,
         components=8,
         code_dim=16,
@@ -125,12 +134,14 @@ _DEFAULT = Preset(
         components=8,
         code_dim=16,
         code_count=256,
+        categorical=2,
         look_back=30,
         bias_free_start=False,
-        dropout=0.1,
+        dropout=0.0,
     ),
     speech=SpeechConfig(
-        conv_dim=64,
+        front_end="log_mel",
+        conv_dim=128,
         feature_norm="layer",
         hidden=192,
         layers=3,
@@ -139,18 +150,20 @@ _DEFAULT = Preset(
         position_kernel=32,
         position_groups=8,
         level="fixed",
-        chunk_s=1.0,
-        context_s=0.4,
+        chunk_s=2.0,
+        context_s=0.3,
+        # the augmentation leaves nothing to overfit, and dropout costs a quarter of a step
+        dropout=0.0,
         mask_probability=0.0,
     ),
-    speech_stage=SpeechStage(Schedule(steps=1000, batch=12, window_s=3.0, rate=1e-3, bfloat16=True)),
+    speech_stage=SpeechStage(Schedule(steps=6000, batch=16, window_s=4.0, rate=1e-3, bfloat16=True)),
     codebook_stage=CodebookStage(
         Schedule(steps=1500, batch=32, window_s=2.0, rate=1e-3, ema=0.99),
     ),
-    query_stage=QueryStage(Schedule(steps=2200, batch=16, window_s=3.0, rate=6e-4)),
+    query_stage=QueryStage(Schedule(steps=4500, batch=16, window_s=4.0, rate=5e-4, bfloat16=True)),
     region_weights={"lips": 8.0, "jaw": 1.0, "eyelids": 4.0, "upper_face": 1.0, "lower_teeth": 1.0},
-    lip_gap_weight=0.5,
-    corpus_minutes=75.0,
+    parts=PartSizes(components=(6, 1, 1), hidden=(96, 32, 32)),
+    corpus_minutes=240.0,
 )
 
 #: A run of a minute or two on a CPU that shows that every stage works, not that lips are good.

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
 from codetalker_blender.engine.bundle import Bundle, check_bundle_place, save_bundle
 from codetalker_blender.engine.codebook import Codec
@@ -27,22 +28,23 @@ from codetalker_blender.model_files import FORMAT_VERSION, ModelCard
 from .config import PRESETS, Preset
 from .datasets import synthetic
 from .datasets.clip import Dataset
+from .gaps import lip_gaps
 from .loop import RunFolder
-from .train_codebook import fit_scales, train_codebook
+from .parts import keep_apart, shape_parts
+from .sounds import make_sounds
+from .train_codebook import fit_scales, set_apart, train_codebook
 from .train_query import train_query
 from .train_speech import train_speech
 from .windows import VertexBasis, WindowSampler, motion_metric, vertex_basis
+
+#: Frames of the corpus that are searched for where lip and teeth touch.
+GAP_FRAMES = 4000
 
 
 def fitted(preset: Preset, dataset: Dataset, basis: VertexBasis) -> Preset:
     """The preset with the sizes that the data decides."""
     rank = len(basis.rows)
-    codec = dataclasses.replace(
-        preset.codec,
-        vertex_count=dataset.face.vertex_count,
-        basis_rank=rank,
-        output_bias=preset.codec.output_bias,
-    )
+    codec = dataclasses.replace(preset.codec, vertex_count=dataset.face.vertex_count, basis_rank=rank)
     query = dataclasses.replace(preset.query, motion_dim=rank, styles=len(dataset.styles))
     return dataclasses.replace(preset, codec=codec, query=query)
 
@@ -50,12 +52,16 @@ def fitted(preset: Preset, dataset: Dataset, basis: VertexBasis) -> Preset:
 def train(preset: Preset, dataset: Dataset, run: RunFolder, name: str) -> Bundle:
     """All three stages on ``dataset``; the bundle's networks are in evaluation mode."""
     torch.manual_seed(preset.seed)
-    basis = vertex_basis(dataset.deltas)
+    part = shape_parts(dataset.deltas, dataset.face) if preset.parts else None
+    basis = vertex_basis(dataset.deltas, part)
     preset = fitted(preset, dataset, basis)
     encoder, codec, query = SpeechEncoder(preset.speech), Codec(preset.codec), CodeQuery(preset.query)
     codec.vertex_basis.copy_(torch.from_numpy(basis.rows))
-    sampler = WindowSampler(dataset, basis, encoder, preset.seed)
-    metric = motion_metric(basis.rows, dataset.face, preset.region_weights, preset.lip_gap_weight)
+    sounds = make_sounds(dataset.clips, encoder, preset.seed)
+    sampler = WindowSampler(dataset, basis, sounds, preset.speech.fps, preset.seed)
+    metric = motion_metric(basis.rows, dataset.face, preset.region_weights)
+    motion = np.concatenate(sampler.motion)
+    gaps = lip_gaps(dataset.face, basis.rows, motion[:: max(1, len(motion) // GAP_FRAMES)])
     (run.folder / "preset.json").write_text(
         json.dumps(dataclasses.asdict(preset), indent=1), encoding="utf-8"
     )
@@ -65,24 +71,34 @@ def train(preset: Preset, dataset: Dataset, run: RunFolder, name: str) -> Bundle
         seconds[stage] = round(time.monotonic() - started, 1)
         run.log("time", {stage: seconds[stage]})
 
-    fit_scales(codec, query, torch.from_numpy(np.concatenate(sampler.motion)))
+    fit_scales(codec, query, torch.from_numpy(motion))
+    if preset.parts is not None:
+        keep_apart(codec, preset.parts, torch.from_numpy(basis.part))
     started = time.monotonic()
-    train_codebook(codec, sampler, metric, preset.codebook_stage, run, preset.seed)
+    train_codebook(codec, sampler, metric, gaps, preset.codebook_stage, run, preset.seed)
     timed("codebook_s", started)
-    torch.save(codec.state_dict(), run.folder / "codec.pt")
+    save_file(codec.state_dict(), run.folder / "codec.safetensors")
     started = time.monotonic()
-    train_speech(encoder, sampler, metric, preset.speech_stage, run)
+    train_speech(encoder, sampler, metric, gaps, preset.speech_stage, run)
     timed("speech_s", started)
-    torch.save(encoder.state_dict(), run.folder / "speech.pt")
+    save_file(encoder.state_dict(), run.folder / "speech.safetensors")
     started = time.monotonic()
-    train_query(encoder, codec, query, sampler, metric, preset.query_stage, run, preset.seed)
+    regressed = torch.from_numpy((basis.part == 0).astype(np.float32))
+    train_query(encoder, codec, query, sampler, metric, gaps, regressed, preset.query_stage, run, preset.seed)
     timed("query_s", started)
     for network in (encoder, codec, query):
         network.requires_grad_(True)
-    return Bundle(_card(preset, dataset, name, seconds), dataset.face, codec, query, encoder).eval()
+    temperature = 0.0
+    if query.config.categorical:
+        set_apart(codec, query)
+        temperature = 1.0
+    card = _card(preset, dataset, name, seconds, temperature)
+    return Bundle(card, dataset.face, codec, query, encoder).eval()
 
 
-def _card(preset: Preset, dataset: Dataset, name: str, seconds: dict[str, float]) -> ModelCard:
+def _card(
+    preset: Preset, dataset: Dataset, name: str, seconds: dict[str, float], temperature: float
+) -> ModelCard:
     hours = dataset.duration_s / 3600
     voices = sorted({clip.voice for clip in dataset.clips})
     return ModelCard(
@@ -94,7 +110,7 @@ def _card(preset: Preset, dataset: Dataset, name: str, seconds: dict[str, float]
         units_per_metre=1.0,
         up_axis="Z",
         styles=dataset.styles,
-        temperature=0.0,
+        temperature=temperature,
         codec={},
         query={},
         speech={},

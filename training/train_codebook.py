@@ -9,6 +9,7 @@ from codetalker_blender.engine.codebook import Codec
 from codetalker_blender.engine.query import CodeQuery
 
 from .config import CodebookStage
+from .gaps import Gaps
 from .loop import RunFolder, optimise
 from .losses import perplexity, quantiser_loss, weighted_motion, weighted_velocity
 from .windows import WindowSampler
@@ -73,25 +74,52 @@ def lay_codebook(codec: Codec, latent: Tensor, seed: int, rounds: int = 10) -> N
         codec.quantiser.codebook[: len(codes)] = codes
 
 
+def set_apart(codec: Codec, query: CodeQuery, distance: float = 400.0) -> None:
+    """Scale codes and features so that the median nearest neighbour is ``distance`` away (squared).
+
+    Generation draws codes by softmax(-distance / temperature) and classes by softmax(logit / temperature):
+    at the temperature that draws classes as they were learnt (1), features then take their nearest code.
+    Nothing else changes: the decoder's first Linear takes the scale back.
+    """
+    with torch.no_grad():
+        codes = codec.quantiser.codebook
+        apart = torch.cdist(codes, codes).fill_diagonal_(torch.inf).amin(dim=1)
+        scale = (distance**0.5) / apart.median()
+        codes.mul_(scale)
+        query.feature_map.weight.mul_(scale)
+        last, first = codec.encoder.code_projection, codec.decoder.code_projection
+        assert isinstance(last, torch.nn.Linear) and isinstance(first, torch.nn.Linear)
+        last.weight.mul_(scale)
+        last.bias.mul_(scale)
+        first.weight.div_(scale)
+
+
 def train_codebook(
-    codec: Codec, sampler: WindowSampler, metric: Tensor, stage: CodebookStage, run: RunFolder, seed: int
+    codec: Codec,
+    sampler: WindowSampler,
+    metric: Tensor,
+    gaps: Gaps,
+    stage: CodebookStage,
+    run: RunFolder,
+    seed: int,
 ) -> None:
     """Train ``codec`` in place.  metric: see :func:`training.losses.weighted_motion`."""
     schedule = stage.schedule
-    chunks = round(schedule.window_s / sampler.encoder.config.chunk_s)
+    frames = round(schedule.window_s * sampler.fps)
     restarts = CodebookRestarts(codec, seed)
     plain_steps = int(stage.plain_share * schedule.steps)
-    codec.train()
+    codec.train(codec.config.dropout > 0)
 
     def losses(step: int) -> dict[str, Tensor]:
-        motion = sampler.draw(schedule.batch, chunks, sound=False).motion
+        motion = sampler.draw(schedule.batch, frames).motion
         if step < plain_steps:
             predicted = codec.decoder(codec.encoder(motion))
             error = weighted_motion(predicted, motion, metric)
             speed = weighted_velocity(predicted, motion, metric)
-            return {"total": error + stage.velocity_weight * speed, "plain_mm": error.detach()}
+            total = error + stage.velocity_weight * speed + stage.gap_weight * gaps.error(predicted, motion)
+            return {"total": total, "plain_mm": error.detach()}
         if step == plain_steps and plain_steps:
-            wide = sampler.draw(4 * schedule.batch, chunks, sound=False).motion
+            wide = sampler.draw(4 * schedule.batch, frames).motion
             with torch.no_grad():
                 lay_codebook(codec, codec.encoder(wide), seed)
         predicted, latent, codes = codec(motion)
@@ -99,12 +127,15 @@ def train_codebook(
         error = weighted_motion(predicted, motion, metric)
         speed = weighted_velocity(predicted, motion, metric)
         quantised = quantiser_loss(latent, codec.quantiser.lookup(codes))
+        gap = gaps.error(predicted, motion)
         total = error + stage.velocity_weight * speed + stage.quantiser_weight * quantised
+        total = total + stage.gap_weight * gap
         used = perplexity(codes, codec.config.code_count)
         return {
             "total": total,
             "motion_mm": error.detach(),
             "speed_mm": speed.detach(),
+            "gap": gap.detach(),
             "quantiser": quantised.detach(),
             "perplexity": used,
         }

@@ -15,15 +15,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from codetalker_blender.contracts import FaceMesh, FloatArray
-from codetalker_blender.engine.speech import FRAME_RATE_HZ, HOP, SAMPLE_RATE_HZ, SpeechEncoder
+from codetalker_blender.engine.speech import FRAME_RATE_HZ
 
-from .datasets.augment import augment_audio
 from .datasets.clip import Clip, Dataset
+from .sounds import Sounds
 
 Rows = NDArray[np.generic]
 SILENCE = "pau"
 #: Rest and silence that every clip gets behind it.
 REST_S = 1.0
+#: Windows that begin where their clip begins, out of silence and rest.
+START_SHARE = 0.15
 
 
 @dataclass(frozen=True)
@@ -31,39 +33,61 @@ class VertexBasis:
     """An orthonormal basis of a dataset's motion.
 
     rows: (R, 3V) float32, orthonormal; from_weights: (K, R), shape weights -> coefficients
+    part: (R,) int64, row of :data:`training.parts.PARTS` that each basis row moves
     error_mm: the largest vertex error of any shape at full weight
     """
 
     rows: FloatArray
     from_weights: FloatArray
+    part: NDArray[np.int64]
     error_mm: float
 
 
-def vertex_basis(deltas: FloatArray, largest: int = 128, tolerance_mm: float = 0.1) -> VertexBasis:
-    """The smallest basis that spans ``deltas`` (K, V, 3) metres to ``tolerance_mm``."""
+def vertex_basis(
+    deltas: FloatArray,
+    shape_part: NDArray[np.int64] | None = None,
+    largest: int = 128,
+    tolerance_mm: float = 0.1,
+) -> VertexBasis:
+    """The smallest basis that spans ``deltas`` (K, V, 3) metres to ``tolerance_mm``, part by part.
+
+    shape_part: (K,) the part of each shape (None: one part).  The last part comes first into the basis, so
+    that the rows of brows and lids move nothing that their shapes do not move.
+    """
     flat = deltas.reshape(len(deltas), -1).astype(np.float64)
-    _, sizes, rows = np.linalg.svd(flat, full_matrices=False)
-    for rank in range(1, min(largest, len(sizes)) + 1):
-        kept = rows[:rank]
-        wrong = (flat - flat @ kept.T @ kept).reshape(deltas.shape)
-        error_mm = float(np.linalg.norm(wrong, axis=-1).max() * 1e3)
-        if error_mm <= tolerance_mm:
-            break
-    else:
-        raise ValueError(
-            f"no basis of rank <= {largest} spans the shapes to {tolerance_mm} mm (best {error_mm:.2f})"
-        )
-    return VertexBasis(kept.astype(np.float32), (flat @ kept.T).astype(np.float32), error_mm)
+    of = np.zeros(len(deltas), np.int64) if shape_part is None else shape_part
+    kept = np.zeros((0, flat.shape[1]))
+    parts: list[int] = []
+    for part in sorted(set(of.tolist()), reverse=True):
+        own = flat[of == part]
+        left = own - own @ kept.T @ kept
+        _, sizes, rows = np.linalg.svd(left, full_matrices=False)
+        for rank in range(1, min(largest - len(kept), len(sizes)) + 1):
+            grown = np.concatenate((rows[:rank], kept))
+            error_mm = _largest_error_mm(own, grown)
+            if error_mm <= tolerance_mm:
+                break
+        else:
+            raise ValueError(f"no basis of rank <= {largest} spans the shapes to {tolerance_mm} mm")
+        kept, parts = grown, [part] * rank + parts
+    return VertexBasis(
+        kept.astype(np.float32),
+        (flat @ kept.T).astype(np.float32),
+        np.array(parts, np.int64),
+        _largest_error_mm(flat, kept),
+    )
 
 
-def motion_metric(
-    rows: FloatArray, face: FaceMesh, region_weights: Mapping[str, float], lip_gap_weight: float = 0.0
-) -> Tensor:
+def _largest_error_mm(flat: NDArray[np.float64], rows: NDArray[np.float64]) -> float:
+    wrong = (flat - flat @ rows.T @ rows).reshape(len(flat), -1, 3)
+    return float(np.linalg.norm(wrong, axis=-1).max() * 1e3)
+
+
+def motion_metric(rows: FloatArray, face: FaceMesh, region_weights: Mapping[str, float]) -> Tensor:
     """(R, R) L for :func:`training.losses.weighted_motion`.
 
     The face as a whole weighs 1 and every region its own weight, shared out among its vertices, so that a
-    region counts by its weight and not by how many vertices it has.  The error of the offset between
-    the two mid-lip vertices adds ``lip_gap_weight`` times its square.  Scaled to millimetres.
+    region counts by its weight and not by how many vertices it has.  Scaled to millimetres.
     """
     rank, width = rows.shape
     share = np.full(width // 3, 1.0 / (width // 3))
@@ -73,9 +97,6 @@ def motion_metric(
     share /= share.sum()
     per_axis = np.repeat(share, 3)
     gram = (rows.astype(np.float64) * per_axis) @ rows.T
-    if lip_gap_weight and len(face.mid_lips):
-        upper, lower = rows.reshape(rank, -1, 3)[:, face.mid_lips].transpose(1, 0, 2).astype(np.float64)
-        gram += lip_gap_weight * (upper - lower) @ (upper - lower).T
     values, vectors = np.linalg.eigh(gram)
     root = vectors * np.sqrt(np.clip(values, 0.0, None))
     # weighted_motion averages over R columns; millimetres RMS come out with this factor
@@ -84,7 +105,7 @@ def motion_metric(
 
 @dataclass(frozen=True)
 class Batch:
-    """chunks: sound (batch * K, chunk_samples) or 50 Hz frames (batch * K, L, conv_dim), by the sampler;
+    """chunks: what :meth:`Sounds.features` reads, (batch * K, ...), empty when not asked for;
     motion: (batch, T, R); before: (batch, R), the motion one frame earlier (zeros at a clip's start);
     style: (batch, 1, styles) one-hot; phones: (batch, T) int64;
     codes: (batch, T, H) int64, H = 0 until the sampler has codes"""
@@ -100,14 +121,12 @@ class Batch:
 class WindowSampler:
     """Draws windows of clips, longer clips more often; past the end there is silence and rest."""
 
-    def __init__(
-        self, dataset: Dataset, basis: VertexBasis, encoder: SpeechEncoder, seed: int, *, augment: bool = True
-    ) -> None:
-        self.encoder = encoder
-        self.augment = augment
+    def __init__(self, dataset: Dataset, basis: VertexBasis, sounds: Sounds, fps: float, seed: int) -> None:
+        self.sounds = sounds
+        self.fps = fps
         self.style_count = len(dataset.styles)
         self.clips = dataset.clips
-        rest = np.zeros((round(REST_S * encoder.config.fps), len(basis.rows)), np.float32)
+        rest = np.zeros((round(REST_S * fps), len(basis.rows)), np.float32)
         self.motion = [
             np.concatenate((clip.weights @ basis.from_weights, rest)).astype(np.float32)
             for clip in dataset.clips
@@ -120,96 +139,38 @@ class WindowSampler:
         self.random = np.random.default_rng(seed)
         #: per clip (frames, H) int64, once the codec is trained
         self.codes: list[Tensor] = []
-        self._conv: list[list[Tensor]] = []
 
-    def cache_convolutions(self, variants: int) -> None:
-        """Run the frozen convolutions over every clip once per augmented copy of its sound.
-
-        They see 25 ms each and normalise nothing over time, so frames of whole clips are the
-        frames of any chunk that starts on the 50 Hz grid.
-        """
-        edge = SAMPLE_RATE_HZ  # a second of silence on both sides covers any chunk's context
-        self._conv = []
-        for clip in self.clips:
-            copies = []
-            for _ in range(variants):
-                sound = torch.from_numpy(self._sound_of(clip))
-                padded = torch.nn.functional.pad(sound, (edge, edge + 2 * HOP))
-                with torch.inference_mode():
-                    frames = self.encoder.convolve(self.encoder.levelled(padded[None]))[0]
-                copies.append(frames.half())
-            self._conv.append(copies)
-
-    def draw(self, batch: int, chunks: int, *, sound: bool = True) -> Batch:
-        """``batch`` windows of ``chunks`` chunks each; without ``sound`` the chunks are left empty."""
-        encoder, frames = self.encoder, chunks * self.encoder.chunk_frames
-        picks = self.random.choice(len(self.clips), size=batch, p=self.chances)
-        parts, motion, before, phones, codes = [], [], [], [], []
-        style = torch.zeros(batch, 1, self.style_count)
+    def draw(self, batch: int, frames: int, *, chunks: int = 0) -> Batch:
+        """``batch`` windows of ``frames`` frames, with ``chunks`` chunks of sound each where wanted."""
+        picks = self.random.choice(len(self.clips), size=batch, p=self.chances).tolist()
         # on the 50 Hz grid as well as on the motion's: every third frame at 30 fps
-        grid = int(encoder.config.fps / np.gcd(int(encoder.config.fps), FRAME_RATE_HZ))
-        for place, pick in enumerate(picks):
-            whole = self.motion[pick]
-            last = max(len(whole) - frames + grid, 1)
-            start = 0 if self.random.random() < 0.15 else int(self.random.integers(last)) // grid * grid
-            motion.append(_window(whole, start, frames))
-            phones.append(_window(self.phones[pick], start, frames))
-            before.append(whole[start - 1] if start else np.zeros_like(whole[0]))
-            if self.codes:
-                codes.append(_window(self.codes[pick].numpy(), start, frames))
-            style[place, 0, self.clips[pick].style] = 1.0
-            if sound:
-                parts += self._sound(int(pick), start, chunks)
+        grid = int(self.fps / np.gcd(int(self.fps), FRAME_RATE_HZ))
+        starts = []
+        for pick in picks:
+            last = max(len(self.motion[pick]) - frames + grid, 1)
+            first = self.random.random() < START_SHARE
+            starts.append(0 if first else int(self.random.integers(last)) // grid * grid)
+        style = torch.zeros(batch, 1, self.style_count)
+        style[torch.arange(batch), 0, [self.clips[pick].style for pick in picks]] = 1.0
+        places = list(zip(picks, starts, strict=True))
+        still = np.zeros_like(self.motion[0][0])
+        codes = [_window(self.codes[p].numpy(), s, frames) for p, s in places] if self.codes else None
         return Batch(
-            chunks=torch.stack(parts) if sound else torch.empty(0),
-            motion=torch.from_numpy(np.stack(motion)),
-            before=torch.from_numpy(np.stack(before)),
+            chunks=self.sounds.chunks(picks, starts, chunks) if chunks else torch.empty(0),
+            motion=torch.from_numpy(np.stack([_window(self.motion[p], s, frames) for p, s in places])),
+            before=torch.from_numpy(np.stack([self.motion[p][s - 1] if s else still for p, s in places])),
             style=style,
-            phones=torch.from_numpy(np.stack(phones)),
-            codes=torch.from_numpy(np.stack(codes))
-            if codes
-            else torch.empty(batch, frames, 0, dtype=torch.int64),
+            phones=torch.from_numpy(np.stack([_window(self.phones[p], s, frames) for p, s in places])),
+            codes=torch.empty(batch, frames, 0, dtype=torch.int64)
+            if codes is None
+            else torch.from_numpy(np.stack(codes)),
         )
-
-    def _sound(self, pick: int, start: int, chunks: int) -> list[Tensor]:
-        encoder, fps = self.encoder, self.encoder.config.fps
-        if self._conv:
-            copies = self._conv[pick]
-            frames = copies[int(self.random.integers(len(copies)))]
-            context = round(encoder.config.context_s * FRAME_RATE_HZ)
-            length = round(encoder.config.chunk_s * FRAME_RATE_HZ)
-            first = FRAME_RATE_HZ + round(start / fps * FRAME_RATE_HZ) - context
-            silent = frames[:1]  # deep in the silent edge
-            parts = []
-            for index in range(chunks):
-                a = first + index * length
-                part = frames[a : a + length + 2 * context]
-                short = length + 2 * context - len(part)
-                parts.append((torch.cat((part, silent.expand(short, -1))) if short else part).float())
-            return parts
-        samples = torch.from_numpy(self._sound_of(self.clips[pick]))
-        # shift the clip so that the window starts at the grid's origin, its past kept as context
-        context = round(encoder.config.context_s * SAMPLE_RATE_HZ)
-        origin = round(start / fps * SAMPLE_RATE_HZ)
-        shifted = torch.nn.functional.pad(samples, (context, 0))[origin:]
-        return [_raw_chunk(encoder, shifted, index) for index in range(chunks)]
-
-    def _sound_of(self, clip: Clip) -> FloatArray:
-        samples = clip.waveform.samples
-        return augment_audio(samples, self.random) if self.augment else samples
 
 
 def _window(array: Rows, start: int, frames: int) -> Rows:
     """Rows start to start + frames; past the end the last row (rest, silence) goes on."""
     rows: Rows = array[np.minimum(np.arange(start, start + frames), len(array) - 1)]
     return rows
-
-
-def _raw_chunk(encoder: SpeechEncoder, shifted: Tensor, index: int) -> Tensor:
-    """Chunk ``index`` of sound whose first sample is the first chunk's context."""
-    start = round(index * encoder.config.chunk_s * SAMPLE_RATE_HZ)
-    part = shifted[start : start + encoder.chunk_samples]
-    return torch.nn.functional.pad(part, (0, encoder.chunk_samples - len(part)))
 
 
 def phone_labels(clips: Sequence[Clip]) -> tuple[str, ...]:

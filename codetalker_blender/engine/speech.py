@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from .config_checks import check_divides, check_numbers
+from .log_mel import WINDOW, MelFrontEnd
 
 SAMPLE_RATE_HZ = 16_000
 #: The convolutions' product of strides, and their receptive field less one stride.
@@ -29,7 +30,10 @@ NOMINAL_RMS = 0.1
 class SpeechConfig:
     """Sizes of wav2vec 2.0 and how its frames meet the motion's.  Defaults: wav2vec2-base, VOCASET.
 
-    conv_dim, feature_norm: of the seven convolutions ("group" as the base model, "layer" as streamable)
+    front_end: "conv": wav2vec 2.0's seven convolutions on raw sound; "log_mel": log-mel spectra and two
+        small convolutions, for encoders that are trained from scratch on little speech
+    mel_bins: of the log-mel spectra
+    conv_dim, feature_norm: of the convolutions ("group" as the base model, "layer" as streamable)
     hidden, layers, heads, mlp, position_kernel, position_groups: of the transformer
     fps: motion frames per second
     speech_frames: speech frames per motion frame.  1: resampled linearly to the motion's rate;
@@ -40,6 +44,8 @@ class SpeechConfig:
     mask_probability, mask_length, mask_min: time masking in training
     """
 
+    front_end: str = "conv"
+    mel_bins: int = 64
     conv_dim: int = 512
     feature_norm: str = "group"
     hidden: int = 768
@@ -63,7 +69,16 @@ class SpeechConfig:
         check_numbers(
             self,
             positive=(
-                *("conv_dim", "hidden", "heads", "mlp", "position_kernel", "position_groups", "fps"),
+                *(
+                    "mel_bins",
+                    "conv_dim",
+                    "hidden",
+                    "heads",
+                    "mlp",
+                    "position_kernel",
+                    "position_groups",
+                    "fps",
+                ),
                 *("level_eps", "mask_length"),
             ),
             not_negative=("layers", "chunk_s", "context_s", "mask_min"),
@@ -71,6 +86,8 @@ class SpeechConfig:
         )
         check_divides(self, "hidden", "heads")
         check_divides(self, "hidden", "position_groups")
+        if self.front_end not in ("conv", "log_mel"):
+            raise ValueError(f"front_end must be 'conv' or 'log_mel', not {self.front_end!r}")
         if self.feature_norm not in ("group", "layer"):
             raise ValueError(f"feature_norm must be 'group' or 'layer', not {self.feature_norm!r}")
         if self.level not in ("utterance", "fixed"):
@@ -105,9 +122,13 @@ class SpeechEncoder(nn.Module):
     def __init__(self, config: SpeechConfig) -> None:
         super().__init__()
         self.config = config
+        log_mel = config.front_end == "log_mel"
+        # one convolution stands in where log-mel spectra replace all of them
+        stack = {"conv_kernel": (WINDOW,), "conv_stride": (HOP,)} if log_mel else {}
         self.network = Wav2Vec2Model(
             Wav2Vec2Config(
-                conv_dim=(config.conv_dim,) * 7,
+                conv_dim=(config.conv_dim,) * (1 if log_mel else 7),
+                **stack,
                 feat_extract_norm=config.feature_norm,
                 hidden_size=config.hidden,
                 num_hidden_layers=config.layers,
@@ -127,6 +148,8 @@ class SpeechEncoder(nn.Module):
                 attn_implementation="eager",
             )
         )
+        if log_mel:
+            self.network.feature_extractor = MelFrontEnd(config.mel_bins, config.conv_dim)
 
     # -- lengths ---------------------------------------------------------------------------------
 
@@ -199,6 +222,10 @@ class SpeechEncoder(nn.Module):
         A chunk's features depend on its own samples alone.
         """
         return self.chunk_features(self.convolve(self.levelled(chunks)))
+
+    def spectra_features(self, spectra: Tensor) -> Tensor:
+        """:meth:`chunks` from each chunk's log-mel spectra, (count, n, mel_bins) at 100 Hz."""
+        return self.chunk_features(self.network.feature_extractor.reduce(spectra).transpose(1, 2))
 
     def chunk_features(self, frames: Tensor) -> Tensor:
         """The second half of :meth:`chunks`, from the convolutions' 50 Hz frames of each chunk.
