@@ -187,19 +187,20 @@ def face_figure(evaluation: Evaluation, model: str, up_axis: str) -> Figure:
     figure = Figure(figsize=(11, 11), layout="constrained")
     figure.suptitle(f"{model}: {len(evaluation.clips)} clips, mean vertex error {error.mean():.2f} mm")
     maps = (
-        (error, Normalize(0.0, high), _ERRORS, "mean distance from the truth, mm"),
+        (error, Normalize(0.0, high), _ERRORS, "max", "mean distance from the truth, mm"),
         (
             motion - truth,
             Normalize(-reach, reach),
             "RdBu_r",
+            "both",
             "mean offset: moves less (blue), more (red), mm",
         ),
     )
-    for axes_row, (values, scale, colours, label) in zip(figure.subplots(2, 2), maps, strict=True):
+    for axes_row, (values, scale, colours, ends, label) in zip(figure.subplots(2, 2), maps, strict=True):
         colour = ScalarMappable(scale, colours)
         for axes, turn in zip(axes_row, (0.0, _TURN_DEGREES), strict=True):
             _draw_face(axes, face, view_of(face, up_axis, turn), values, colour)
-        figure.colorbar(colour, ax=list(axes_row), label=label, shrink=0.8, extend="max")
+        figure.colorbar(colour, ax=list(axes_row), label=label, shrink=0.8, extend=ends)
     return figure
 
 
