@@ -14,11 +14,16 @@ import numpy as np
 
 import assembly
 import shapes
+import visemes
 from anatomy import Array
 
 
 def write_arrays(head: assembly.Head, deltas: dict[str, Array], folder: Path) -> None:
-    """face.npz (template, triangles, landmarks, regions) and shapes.npz (names, deltas)."""
+    """face.npz (template, triangles, landmarks, regions) and shapes.npz.
+
+    shapes.npz: names (52,) and deltas (52, V, 3) metres of the ARKit shapes; viseme_names (15,) and
+    viseme_weights (15, 52) of their mixtures
+    """
     folder.mkdir(parents=True, exist_ok=True)
     mid_lips, lip_corners = assembly.landmarks(head)
     np.savez_compressed(
@@ -33,6 +38,8 @@ def write_arrays(head: assembly.Head, deltas: dict[str, Array], folder: Path) ->
         folder / "shapes.npz",
         names=np.array(list(deltas)),
         deltas=np.stack(list(deltas.values())).astype(np.float32),
+        viseme_names=np.array(list(visemes.VISEMES)),
+        viseme_weights=visemes.viseme_weights(list(deltas)).astype(np.float32),
     )
 
 
@@ -46,11 +53,14 @@ def main() -> None:
     head = assembly.build()
     deltas = shapes.all_shapes(head)
     write_arrays(head, deltas, options.output)
-    print(f"{len(head.points)} vertices, {len(head.quads)} quads, {len(deltas)} shapes -> {options.output}")
+    print(
+        f"{len(head.points)} vertices, {len(head.quads)} quads, {len(deltas)} shapes, "
+        f"{len(visemes.VISEMES)} visemes -> {options.output}"
+    )
     if options.blend:
         import scene
 
-        scene.write_scene(head, deltas, options.blend)
+        scene.write_scene(head, deltas | visemes.viseme_shapes(deltas), options.blend)
         print(f"scene -> {options.blend}")
 
 
