@@ -81,9 +81,8 @@ class Environment:
 def main_environment(root: Path) -> Environment:
     """`.venv`: the project, bpy, what training needs and pytest."""
     project = read_toml(root / "pyproject.toml")["project"]
-    extras = project["optional-dependencies"]
-    extra = (*extras["blender"], *extras["training"], *extras["test"])
-    return Environment(".venv", PYTHON, (*project["dependencies"], *extra))
+    pins = [pin for name in ("blender", "training", "test") for pin in project["optional-dependencies"][name]]
+    return Environment(".venv", PYTHON, (*project["dependencies"], *pins))
 
 
 def lint_environment(root: Path) -> Environment:
