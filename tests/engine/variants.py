@@ -17,29 +17,33 @@ from tests.engine.tiny import FLAVOURS, grid_face, tiny_bundle, tiny_configs, ti
 Configs = tuple[CodecConfig, QueryConfig, SpeechConfig]
 Networks = tuple[Codec, CodeQuery, SpeechEncoder]
 
-#: name -> flavour it starts from, changes to the codec's config, changes to the query's
-CHANGES: dict[str, tuple[str, dict[str, object], dict[str, object]]] = {
-    **{flavour: (flavour, {}, {}) for flavour in FLAVOURS},
-    "pairs": ("vocaset", {"temporal_unit": 2}, {"temporal_unit": 2}),
-    "biwi pairs": ("biwi", {"temporal_unit": 2}, {"temporal_unit": 2}),
-    "streamable pairs": ("streamable", {"temporal_unit": 2}, {"temporal_unit": 2}),
-    "some classes": ("streamable", {}, {"categorical": 1}),
-    "all classes": ("vocaset", {}, {"categorical": 4}),
-    "shapes": ("vocaset", {"shape_input": True}, {}),
-    "shapes on a basis": ("vocaset", {"shape_input": True, "basis_rank": 10}, {"motion_dim": 10}),
-    "basis": ("vocaset", {"basis_rank": 10}, {"motion_dim": 10}),
-    "short memory": ("vocaset", {}, {"look_back": 3}),
-    "endless causal": ("streamable", {"look_back": None}, {"look_back": None}),
+Changes = dict[str, object]
+
+#: name -> flavour it starts from, changes to the codec's config, to the query's, to the speech encoder's
+CHANGES: dict[str, tuple[str, Changes, Changes, Changes]] = {
+    **{flavour: (flavour, {}, {}, {}) for flavour in FLAVOURS},
+    "pairs": ("vocaset", {"temporal_unit": 2}, {"temporal_unit": 2}, {}),
+    "biwi pairs": ("biwi", {"temporal_unit": 2}, {"temporal_unit": 2}, {}),
+    "streamable pairs": ("streamable", {"temporal_unit": 2}, {"temporal_unit": 2}, {}),
+    "some classes": ("streamable", {}, {"categorical": 1}, {}),
+    "all classes": ("vocaset", {}, {"categorical": 4}, {}),
+    "shapes": ("vocaset", {"shape_input": True}, {}, {}),
+    "shapes on a basis": ("vocaset", {"shape_input": True, "basis_rank": 10}, {"motion_dim": 10}, {}),
+    "basis": ("vocaset", {"basis_rank": 10}, {"motion_dim": 10}, {}),
+    "short memory": ("vocaset", {}, {"look_back": 3}, {}),
+    "endless causal": ("streamable", {"look_back": None}, {"look_back": None}, {}),
+    "log mel": ("streamable", {}, {}, {"front_end": "log_mel"}),
 }
 VARIANTS = tuple(CHANGES)
-CAUSAL = tuple(name for name, (flavour, _, _) in CHANGES.items() if flavour == "streamable")
+CAUSAL = tuple(name for name, (flavour, *_) in CHANGES.items() if flavour == "streamable")
 
 
 def variant_configs(name: str) -> Configs:
-    flavour, codec_changes, query_changes = CHANGES[name]
+    flavour, codec_changes, query_changes, speech_changes = CHANGES[name]
     codec, query, speech = tiny_configs(flavour, grid_face().vertex_count)
     codec = dataclasses.replace(codec, **codec_changes)  # type: ignore[arg-type]
-    return codec, dataclasses.replace(query, **query_changes), speech  # type: ignore[arg-type]
+    query = dataclasses.replace(query, **query_changes)  # type: ignore[arg-type]
+    return codec, query, dataclasses.replace(speech, **speech_changes)  # type: ignore[arg-type]
 
 
 @functools.cache

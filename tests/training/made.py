@@ -9,6 +9,7 @@ import numpy as np
 from codetalker_blender.contracts import Waveform
 from training.config import PRESETS, Preset, Schedule
 from training.datasets.clip import Clip, Dataset, Phone
+from training.parts import PartSizes
 
 from ..engine.tiny import STYLES, grid_face
 
@@ -58,7 +59,10 @@ def small_preset(codebook: int = 60, speech: int = 20, query: int = 20) -> Prese
 
     return dataclasses.replace(
         base,
-        codec=dataclasses.replace(base.codec, hidden=32, mlp=32, code_count=16, components=4, code_dim=8),
+        codec=dataclasses.replace(
+            base.codec, hidden=32, heads=4, mlp=32, code_count=16, components=4, code_dim=8
+        ),
+        parts=PartSizes(components=(2, 1, 1), hidden=(16, 8, 8)),
         query=dataclasses.replace(
             base.query,
             hidden=32,

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from codetalker_blender.engine.bundle import load_bundle, save_bundle
 from codetalker_blender.engine.codebook import Codec
 from codetalker_blender.engine.generate import generate
-from codetalker_blender.engine.speech import SpeechEncoder
-from training import losses
-from training.config import Schedule
-from training.loop import RunFolder, optimise, rate_at
+from training.config import Preset
+from training.parts import keep_apart, shape_parts
+from training.run_folder import RunFolder
 from training.train import fitted, train
-from training.train_codebook import CodebookRestarts
-from training.windows import WindowSampler, motion_metric, vertex_basis
+from training.train_codebook import CodebookRestarts, fit_scales, lay_codebook
+from training.train_query import shifted
+from training.windows import vertex_basis
 
 from ..engine.tiny import tiny_configs, tiny_networks
 from .made import made_dataset, small_preset
@@ -63,78 +65,41 @@ def test_the_trained_bundle_loads_and_follows_the_sound(trained: Path) -> None:
     assert np.corrcoef(moved, wanted[: len(moved)])[0, 1] > 0.5
 
 
+def test_the_trained_codec_keeps_its_parts_and_its_codes_apart(trained: Path) -> None:
+    """A weight that a codec in parts has not is zero in the bundle too."""
+    bundle, dataset = load_bundle(trained / "bundle"), made_dataset()
+    basis = vertex_basis(dataset.deltas, shape_parts(dataset.deltas, dataset.face))
+    assert sorted(set(basis.part.tolist())) == [0, 1]
+    preset = fitted(small_preset(), dataset, basis)
+    assert preset.parts is not None
+    fresh = Codec(preset.codec)
+    keep_apart(fresh, preset.parts, torch.from_numpy(basis.part))
+    for name, weight in fresh.named_parameters():
+        if weight.ndim > 1 and "codebook" not in name:
+            assert (weight == 0).any(), name
+            assert bundle.codec.get_parameter(name)[weight == 0].abs().max() == 0, name
+    assert bundle.card.temperature == 1.0
+    codes = bundle.codec.quantiser.codebook.detach().double()
+    apart = (codes[:, None] - codes).square().sum(-1).fill_diagonal_(torch.inf).amin(dim=1)
+    assert float(apart.median()) == pytest.approx(400.0, rel=0.05)
+
+
+def test_the_query_leaves_the_codec_as_it_was(trained: Path) -> None:
+    """But for the scale of its codes, and half precision on the disk."""
+    bundle = load_bundle(trained / "bundle")
+    before, after = load_file(trained / "codec.safetensors"), bundle.codec.state_dict()
+    for name in ("encoder.input.weight", "decoder.output.weight", "decoder.trunk.linear.weight"):
+        torch.testing.assert_close(after[name], before[name].half().float())
+    ratio = after["quantiser.codebook"] / before["quantiser.codebook"]
+    torch.testing.assert_close(ratio, ratio.median().expand_as(ratio), rtol=5e-3, atol=0)
+
+
 def test_a_run_is_reproducible_by_its_seed(tmp_path: Path) -> None:
     states = []
     for name in ("a", "b"):
         bundle = train(small_preset(10, 5, 5), made_dataset(), RunFolder(tmp_path / name, quiet=True), name)
         states.append(bundle.state_dict())
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
-
-
-def test_cached_convolutions_equal_raw_chunks_and_generation() -> None:
-    """What training reads from its cache is what generation computes from the sound."""
-    preset, dataset = small_preset(), made_dataset(clips=1)
-    encoder = SpeechEncoder(preset.speech).eval()
-    basis = vertex_basis(dataset.deltas)
-    raw = WindowSampler(dataset, basis, encoder, seed=3, augment=False)
-    cached = WindowSampler(dataset, basis, encoder, seed=3, augment=False)
-    cached.cache_convolutions(1)
-    cached.random = np.random.default_rng(3)
-    raw.random = np.random.default_rng(3)
-    with torch.inference_mode():
-        whole = encoder.features(torch.from_numpy(dataset.clips[0].waveform.samples))
-        from_sound = encoder.chunks(torch.stack(raw._sound(0, 0, 4)))
-        from_cache = encoder.chunk_features(torch.stack(cached._sound(0, 0, 4)))
-        later_sound = encoder.chunks(torch.stack(raw._sound(0, 33, 2)))
-        later_cache = encoder.chunk_features(torch.stack(cached._sound(0, 33, 2)))
-    torch.testing.assert_close(from_sound.flatten(0, 1)[None], whole, atol=1e-5, rtol=0)
-    # the cache is float16
-    torch.testing.assert_close(from_cache, from_sound, atol=5e-3, rtol=0)
-    torch.testing.assert_close(later_cache, later_sound, atol=5e-3, rtol=0)
-
-
-def test_windows_past_the_end_are_rest_and_silence() -> None:
-    preset, dataset = small_preset(), made_dataset(clips=1, seconds=1.0)
-    encoder = SpeechEncoder(preset.speech).eval()
-    sampler = WindowSampler(dataset, vertex_basis(dataset.deltas), encoder, seed=0, augment=False)
-    batch = sampler.draw(2, 4)
-    assert batch.motion.shape[1] == 120
-    assert batch.motion[:, 60:].abs().max() == 0
-    assert (batch.phones[:, 60:] == sampler.labels.index("pau")).all()
-
-
-def test_the_basis_is_orthonormal_and_exact_within_its_bound() -> None:
-    dataset = made_dataset()
-    basis = vertex_basis(dataset.deltas)
-    assert len(basis.rows) == 3
-    np.testing.assert_allclose(basis.rows @ basis.rows.T, np.eye(3), atol=1e-5)
-    back = (basis.from_weights @ basis.rows).reshape(dataset.deltas.shape)
-    assert np.linalg.norm(back - dataset.deltas, axis=-1).max() * 1e3 <= 0.1 >= basis.error_mm
-
-
-def test_too_rich_motion_for_the_basis_is_refused() -> None:
-    deltas = np.random.default_rng(0).standard_normal((12, 42, 3)).astype(np.float32)
-    with pytest.raises(ValueError, match="no basis of rank <= 4"):
-        vertex_basis(deltas, largest=4)
-
-
-def test_the_weighted_error_is_the_vertices_own() -> None:
-    """In coefficients it must equal the weighted root mean square over vertices, in mm."""
-    dataset = made_dataset()
-    basis = vertex_basis(dataset.deltas)
-    lips = dataset.face.regions["lips"]
-    metric = motion_metric(basis.rows, dataset.face, {"lips": 3.0}, lip_gap_weight=2.0)
-    random = np.random.default_rng(0)
-    error = random.standard_normal((5, 3)).astype(np.float32) * 0.01
-    offsets = (error @ basis.rows).reshape(5, -1, 3)
-    share = np.full(dataset.face.vertex_count, 1 / dataset.face.vertex_count)
-    share[lips] += 3.0 / len(lips)
-    share /= share.sum()
-    upper, lower = offsets[:, dataset.face.mid_lips].transpose(1, 0, 2)
-    gap = 2.0 * np.square(upper - lower).sum(-1)
-    wanted = 1e3 * np.sqrt((np.square(offsets).sum(-1) * share).sum(-1) + gap).mean()
-    got = losses.weighted_motion(torch.from_numpy(error), torch.zeros(5, 3), metric)
-    assert float(got) == pytest.approx(wanted, rel=1e-3)
 
 
 def test_dead_codes_are_replaced_by_encoder_outputs() -> None:
@@ -152,47 +117,73 @@ def test_dead_codes_are_replaced_by_encoder_outputs() -> None:
     assert all((vectors == row).all(dim=1).any() for row in codec.quantiser.codebook.detach()[changed])
 
 
-def test_warm_up_and_cosine() -> None:
-    schedule = Schedule(steps=100, batch=1, window_s=1, rate=1.0, warm_up=10)
-    rates = [rate_at(step, schedule) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1)
-    assert max(rates) == rates[10] == pytest.approx(1.0)
-    assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert rates[-1] < 0.03
-
-
-def test_averaged_weights_are_kept(tmp_path: Path) -> None:
-    """With a noisy loss the average ends nearer the optimum than the last step does."""
-
-    def distance(ema: float) -> float:
-        torch.manual_seed(0)
-        layer = torch.nn.Linear(1, 1, bias=False)
-        noise = torch.Generator().manual_seed(0)
-
-        def noisy(step: int) -> dict[str, torch.Tensor]:
-            return {"total": (layer.weight - 1 - 3 * torch.randn(1, generator=noise)).square().mean()}
-
-        schedule = Schedule(steps=400, batch=1, window_s=1, rate=0.1, warm_up=1, weight_decay=0.0, ema=ema)
-        optimise("noisy", (layer,), noisy, schedule, RunFolder(tmp_path, quiet=True))
-        return abs(float(layer.weight.detach()) - 1)
-
-    assert distance(0.99) < 0.3
-
-
-def test_a_diverging_run_stops_with_its_step(tmp_path: Path) -> None:
-    layer = torch.nn.Linear(1, 1)
-    with pytest.raises(FloatingPointError, match="at step 0"):
-        optimise(
-            "broken",
-            (layer,),
-            lambda step: {"total": layer.weight.sum() * float("inf")},
-            Schedule(steps=3, batch=1, window_s=1, rate=1.0),
-            RunFolder(tmp_path, quiet=True),
-        )
-
-
 def test_presets_take_their_sizes_from_the_data() -> None:
     dataset = made_dataset()
     preset = fitted(small_preset(), dataset, vertex_basis(dataset.deltas))
     assert (preset.codec.vertex_count, preset.codec.basis_rank, preset.query.motion_dim) == (42, 3, 3)
     assert Codec(preset.codec).config.causal
+
+
+def on_raw_sound(preset: Preset) -> Preset:
+    return dataclasses.replace(preset, speech=dataclasses.replace(preset.speech, front_end="conv"))
+
+
+def test_convolutions_on_raw_sound_learn_in_the_speech_stage_alone(tmp_path: Path) -> None:
+    """The query stage reads their cached output, so they must stay what they were."""
+    preset = on_raw_sound(small_preset(codebook=3, speech=3, query=3))
+    bundle = train(preset, made_dataset(), RunFolder(tmp_path, quiet=True), "raw")
+    before, after = load_file(tmp_path / "speech.safetensors"), bundle.speech.state_dict()
+    frozen = [name for name in before if "feature_extractor" in name]
+    assert len(frozen) >= 7
+    assert all(torch.equal(after[name], before[name]) for name in frozen)
+    assert any(not torch.equal(after[name], before[name]) for name in before.keys() - set(frozen))
+    assert all(weight.requires_grad for weight in bundle.parameters())
+
+
+def test_without_parts_all_components_may_be_regressed(tmp_path: Path) -> None:
+    preset = small_preset(codebook=3, speech=3, query=3)
+    preset = dataclasses.replace(preset, parts=None, query=dataclasses.replace(preset.query, categorical=0))
+    bundle = train(preset, made_dataset(), RunFolder(tmp_path, quiet=True), "plain")
+    assert bundle.card.temperature == 0.0
+    assert all(weight.isfinite().all() for weight in bundle.state_dict().values())
+
+
+def test_scales_are_fitted_to_motion_of_metres() -> None:
+    """Networks that expect numbers near 1 begin with offsets of millimetres as if they were."""
+    codec, query, _ = tiny_networks(*tiny_configs("streamable", 42))
+    random = torch.Generator().manual_seed(0)
+    spread = torch.logspace(-3, -2, 16)
+    motion = 0.01 + spread * torch.randn(4000, 16, generator=random)
+    plain = {layer: layer.weight.detach().clone() for layer in (codec.encoder.input, query.motion_map)}
+    biases = {layer: layer.bias.detach().clone() for layer in plain}
+    fit_scales(codec, query, motion)
+    unit = (motion - motion.mean(dim=0)) / motion.std(dim=0)
+    with torch.no_grad():
+        for layer, weight in plain.items():
+            torch.testing.assert_close(layer(motion), unit @ weight.t() + biases[layer], rtol=0, atol=2e-3)
+        hidden = torch.zeros(1, 32)
+        torch.testing.assert_close(codec.decoder.output(hidden)[0], motion.mean(dim=0))
+
+
+def test_codes_are_laid_on_the_latents_clusters() -> None:
+    codec = tiny_networks(*tiny_configs("streamable", 42))[0]
+    random = torch.Generator().manual_seed(0)
+    centres = 5.0 * torch.randn(8, 8, generator=random)
+    vectors = centres.repeat(50, 1) + 0.01 * torch.randn(400, 8, generator=random)
+    lay_codebook(codec, vectors.reshape(1, 100, 32), seed=0)
+    nearest = torch.cdist(vectors, codec.quantiser.codebook.detach()).amin(dim=1)
+    assert nearest.max() < 0.1
+
+
+def test_fewer_latents_than_codes_leave_the_other_codes_alone() -> None:
+    codec = tiny_networks(*tiny_configs("streamable", 42))[0]
+    before = codec.quantiser.codebook.detach().clone()
+    lay_codebook(codec, torch.randn(1, 2, 32), seed=0)
+    assert torch.equal(codec.quantiser.codebook.detach()[8:], before[8:])
+
+
+def test_past_motion_is_the_frame_before() -> None:
+    motion, before = torch.arange(12.0).reshape(2, 3, 2), -torch.ones(2, 2)
+    past = shifted(before, motion)
+    assert torch.equal(past[:, 0], before)
+    assert torch.equal(past[:, 1:], motion[:, :-1])
