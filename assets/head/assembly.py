@@ -33,6 +33,7 @@ class Head:
     mouth_ring, mouth_place: (V,) ring number of the mouth (-1: none) and place on it,
         0 upper middle ... 11 corner ... 22 lower middle
     eye_ring, eye_place: (V,) the same for the lids, 0 inner corner ... 16 outer corner
+    ear_ring, ear_place: (V,) the same for the ears, 0 middle of the front, then up; ring 7 is the bowl within
     """
 
     points: Array
@@ -43,6 +44,8 @@ class Head:
     mouth_place: Index
     eye_ring: Index
     eye_place: Index
+    ear_ring: Index
+    ear_place: Index
 
     @property
     def triangles(self) -> NDArray[np.int32]:
@@ -100,7 +103,9 @@ def build() -> Head:
     ear_rim = [nodes[n] for n in f.EAR_HOLE.rim()]
     ear_rings = f.ear_rings(float(np.mean([mesh.points[i][0] for i in ear_rim])))
     ear = _add_ringed_hole(mesh, ear_rim, dict(enumerate(ear_rings)), 0)
+    bowl = len(mesh.points)
     mesh.add_cap(ear[-1], f.EAR_HOLE.width, f.EAR_HOLE.height)
+    bowl_end = len(mesh.points)
     top_row, last_column = grid.shape[0] - 1, grid.shape[1] - 1
     crown = [nodes[top_row, c] for c in range(last_column, -1, -1)]
     mesh.add_cap(crown, *f.CROWN_CAP, free=True)
@@ -144,13 +149,15 @@ def build() -> Head:
         part[start:end] = number + 1
 
     count = len(mesh.points)
-    labels = {name: np.full(count, -1) for name in ("mouth_ring", "mouth_place", "eye_ring", "eye_place")}
-    for name, loops in (("mouth", mouth), ("eye", eye)):
+    loops_of = {"mouth": mouth, "eye": eye, "ear": ear}
+    labels = {f"{name}_{kind}": np.full(count, -1) for name in loops_of for kind in ("ring", "place")}
+    for name, loops in loops_of.items():
         for ring, loop in enumerate(loops):
             labels[f"{name}_ring"][loop] = ring
             labels[f"{name}_place"][loop] = np.arange(len(loop))
     cap = np.arange(mouth[-1][-1] + 1, eye[0][0])
     labels["mouth_ring"][cap] = f.BAG_3
+    labels["ear_ring"][bowl:bowl_end] = len(ear)
 
     points, quads, mirror = mesh.mirrored()
     half = np.minimum(np.arange(len(points)), mirror)

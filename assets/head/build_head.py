@@ -13,12 +13,15 @@ from pathlib import Path
 import numpy as np
 
 import assembly
+import finish
 import shapes
 import visemes
 from anatomy import Array
 
 
-def write_arrays(head: assembly.Head, deltas: dict[str, Array], folder: Path) -> None:
+def write_arrays(
+    head: assembly.Head, regions: dict[str, assembly.Index], deltas: dict[str, Array], folder: Path
+) -> None:
     """face.npz (template, triangles, landmarks, regions) and shapes.npz.
 
     shapes.npz: names (52,) and deltas (52, V, 3) metres of the ARKit shapes; viseme_names (15,) and
@@ -32,7 +35,7 @@ def write_arrays(head: assembly.Head, deltas: dict[str, Array], folder: Path) ->
         triangles=head.triangles,
         mid_lips=mid_lips.astype(np.int32),
         lip_corners=lip_corners.astype(np.int32),
-        **{f"region_{name}": index.astype(np.int32) for name, index in assembly.regions(head).items()},
+        **{f"region_{name}": index.astype(np.int32) for name, index in regions.items()},
     )
     np.savez_compressed(
         folder / "shapes.npz",
@@ -52,7 +55,9 @@ def main() -> None:
     options = parser.parse_args()
     head = assembly.build()
     deltas = shapes.all_shapes(head)
-    write_arrays(head, deltas, options.output)
+    regions = assembly.regions(head)
+    head = finish.finished(head)
+    write_arrays(head, regions, deltas, options.output)
     print(
         f"{len(head.points)} vertices, {len(head.quads)} quads, {len(deltas)} shapes, "
         f"{len(visemes.VISEMES)} visemes -> {options.output}"

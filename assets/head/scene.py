@@ -9,50 +9,30 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
+import materials
 from anatomy import Array
 from assembly import MATERIALS, Head, material_numbers
+from finish import hairline
 
 Triple = tuple[float, float, float]
 
 OBJECT_NAME = "CodeTalker Head"
-
-#: Base colour (linear), roughness and a little light of its own (the mouth lies in the lips' shadow).
-_LOOKS: dict[str, tuple[Triple, float, float]] = {
-    "Skin": ((0.58, 0.34, 0.25), 0.58, 0.0),
-    "Lips": ((0.50, 0.19, 0.165), 0.38, 0.0),
-    "Mouth": ((0.22, 0.045, 0.045), 0.60, 0.0),
-    "Eye White": ((0.80, 0.80, 0.79), 0.15, 0.0),
-    "Iris": ((0.085, 0.21, 0.27), 0.12, 0.0),
-    "Pupil": ((0.004, 0.004, 0.004), 0.08, 0.0),
-    "Teeth": ((0.84, 0.81, 0.74), 0.25, 0.22),
-    "Tongue": ((0.50, 0.14, 0.14), 0.45, 0.03),
-    "Brow": ((0.045, 0.022, 0.013), 0.75, 0.0),
-}
-
-
-def _material(name: str) -> bpy.types.Material:
-    colour, roughness, glow = _LOOKS[name]
-    material = bpy.data.materials.new(f"CodeTalker {name}")
-    material.use_nodes = True
-    material.diffuse_color = (*colour, 1.0)
-    shader = next(node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
-    shader.inputs["Base Color"].default_value = (*colour, 1.0)
-    shader.inputs["Roughness"].default_value = roughness
-    if glow:
-        shader.inputs["Emission Color"].default_value = (*colour, 1.0)
-        shader.inputs["Emission Strength"].default_value = glow
-    return material
 
 
 def _head_object(head: Head, deltas: dict[str, Array]) -> bpy.types.Object:
     mesh = bpy.data.meshes.new(OBJECT_NAME)
     mesh.from_pydata(head.points.tolist(), [], head.quads.tolist())
     for name in MATERIALS:
-        mesh.materials.append(_material(name))
+        mesh.materials.append(materials.material(name))
     mesh.polygons.foreach_set("material_index", material_numbers(head).astype(np.int32))
     mesh.polygons.foreach_set("use_smooth", np.ones(len(head.quads), bool))
     mesh.validate()
     mesh.update()
+    # The skin's paint is a function of the place on the head at rest, so it moves with the face.
+    rest = mesh.attributes.new(materials.REST, "FLOAT_VECTOR", "POINT")
+    rest.data.foreach_set("vector", head.points.astype(np.float32).ravel())
+    hair = mesh.attributes.new(materials.HAIR, "FLOAT", "POINT")
+    hair.data.foreach_set("value", hairline(head).astype(np.float32))
     head_object = bpy.data.objects.new(OBJECT_NAME, mesh)
     bpy.context.scene.collection.objects.link(head_object)
     template = head.points.astype(np.float32)

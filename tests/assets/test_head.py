@@ -256,6 +256,23 @@ def test_the_script_makes_the_committed_arrays(tmp_path: Path) -> None:
                     assert (made[key] == committed[key]).all(), key
 
 
+FINISH = """
+import sys, numpy as np, assembly, finish
+plain = assembly.build()
+np.save(sys.argv[1], finish.finished(plain).points - plain.points)
+"""
+
+
+def test_ears_nose_and_hair_leave_alone_what_speaks(head: Head, tmp_path: Path) -> None:
+    copy = tmp_path / "moved.npy"
+    subprocess.run([sys.executable, "-c", FINISH, str(copy)], check=True, capture_output=True, cwd=HEAD)
+    moved = np.linalg.norm(np.load(copy), axis=1)
+    assert 1e-3 < moved.max() < 0.02
+    kept = ("lips", "eyelids", "jaw", "upper_teeth", "lower_teeth", "eyes")
+    assert moved[np.concatenate([head.face.regions[name] for name in kept])].max() == 0
+    assert np.median(head.rest[moved > 1e-3, 2]) > 0.14
+
+
 READ_BLEND = """
 import sys, bpy, numpy as np
 bpy.ops.wm.open_mainfile(filepath=sys.argv[1])
@@ -271,6 +288,8 @@ used = read(mesh.polygons, "material_index", 1, np.int32)
 np.savez(sys.argv[2], points=read(mesh.vertices, "co", 3, np.float32),
     triangles=read(mesh.loop_triangles, "vertices", 3, np.int32),
     materials=np.array([mesh.materials[i].name for i in np.unique(used)]),
+    rest=read(mesh.attributes["rest"].data, "vector", 3, np.float32),
+    hairline=read(mesh.attributes["hairline"].data, "value", 1, np.float32),
     camera=np.array([bpy.context.scene.camera is not None]), matrix=np.array(head.matrix_world), **keys)
 """
 
@@ -287,6 +306,11 @@ def test_the_blend_holds_the_same_head(head: Head, tmp_path: Path) -> None:
     )
     with np.load(copy) as read:
         assert (read["points"] == head.face.vertices).all()
+        assert (read["rest"] == head.face.vertices).all(), "the paint stays where it is when the face moves"
+        hair = read["hairline"].ravel() > 0
+        assert 300 < hair.sum() < 0.4 * len(hair) and head.rest[hair, 2].max() == head.rest[:, 2].max()
+        bare = [index for name, index in head.face.regions.items() if name != "upper_face"]
+        assert not hair[np.concatenate(bare)].any(), "no hair on the face"
         assert (read["matrix"] == np.eye(4)).all() and read["camera"].all()
         ours = {frozenset(t) for t in head.face.triangles.tolist()}
         assert {frozenset(t) for t in read["triangles"].tolist()} == ours
