@@ -188,7 +188,6 @@ def test_widths_and_protrusion_of_the_mouth(head: Head) -> None:
 
 @pytest.mark.parametrize("weight", [0.0, 0.25, 0.5, 0.75, 1.0])
 def test_blink_closes_the_lids_outside_the_eyeball(head: Head, weight: float) -> None:
-    centre, radius = left_eye(head)
     points = head.pose(eyeBlinkLeft=weight)
     upper, lower = left_lid_edges(head)
     assert len(upper) == 15
@@ -198,12 +197,27 @@ def test_blink_closes_the_lids_outside_the_eyeball(head: Head, weight: float) ->
     if weight == 1:
         assert np.linalg.norm(gap, axis=1).max() * 1e3 <= 0.5
     assert gap[:, 2].min() >= 0
+    assert lid_clearance(head, points) > 0.2
+
+
+def lid_clearance(head: Head, points: Array) -> float:
+    """Millimetres of air between the left eyeball and the nearest point of its lids."""
+    centre, radius = left_eye(head)
     lids = set(head.face.regions["eyelids"].tolist())
     faces = np.array(
         [t for t in head.face.triangles if lids.issuperset(t.tolist()) and head.rest[t[0], 0] > 0]
     )
     samples = np.concatenate([points[faces].mean(axis=1), *(points[faces[:, k]] for k in range(3))])
-    assert np.linalg.norm(samples - centre, axis=1).min() - radius > 0.2e-3
+    return 1e3 * float(np.linalg.norm(samples - centre, axis=1).min() - radius)
+
+
+@pytest.mark.parametrize("weight", [0.5, 1.0])
+@pytest.mark.parametrize(
+    "name", ["eyeSquint", "eyeWide", "eyeLookUp", "eyeLookDown", "cheekSquint", "browDown"]
+)
+def test_lids_stay_outside_the_eyeball(head: Head, name: str, weight: float) -> None:
+    assert lid_clearance(head, head.pose(**{name: weight})) > 0.2
+    assert lid_clearance(head, head.pose(eyeBlink=0.5, **{name: 0.5 * weight})) > 0.2
 
 
 def test_looking_turns_the_eyeballs_without_tearing_them(head: Head) -> None:
