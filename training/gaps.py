@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from codetalker_blender.contracts import FaceMesh, FloatArray
@@ -30,11 +31,19 @@ class Gaps:
     rest: Tensor
     rows: Tensor
 
+    def to(self, device: torch.device) -> Gaps:
+        return Gaps(self.rest.to(device), self.rows.to(device))
+
     def error(self, predicted: Tensor, target: Tensor) -> Tensor:
         """:func:`training.losses.gap_error` of motion (..., R); 0 where the face has no such pair."""
         if not len(self.rest):
             return predicted.new_zeros(())
         return gap_error(predicted, target, self.rest, self.rows, CONTACT_MM, CONTACT_WEIGHT)
+
+
+def no_gaps() -> Gaps:
+    """Of a face or a motion that has none."""
+    return Gaps(torch.zeros(0, 3), torch.zeros(0, 0, 3))
 
 
 def lip_gaps(face: FaceMesh, rows: FloatArray, motion: FloatArray) -> Gaps:
@@ -46,8 +55,9 @@ def lip_gaps(face: FaceMesh, rows: FloatArray, motion: FloatArray) -> Gaps:
     if len(face.mid_lips):
         pairs.append((int(face.mid_lips[0]), int(face.mid_lips[1])))
     teeth = face.regions.get("upper_teeth", np.zeros(0, np.int32))
-    if len(teeth) and len(face.mid_lips):
-        pairs += _touching(face, rows, motion, lower_lip(face), np.asarray(teeth, np.int64))
+    lip = lower_lip(face)
+    if len(teeth) and len(lip):
+        pairs += _touching(face, rows, motion, lip, np.asarray(teeth, np.int64))
     moved = rows.reshape(len(rows), -1, 3)
     first, second = np.array(pairs, np.int64).reshape(-1, 2).T
     rest = (face.vertices[first] - face.vertices[second]) * _MM
@@ -56,7 +66,7 @@ def lip_gaps(face: FaceMesh, rows: FloatArray, motion: FloatArray) -> Gaps:
 
 
 def _touching(
-    face: FaceMesh, rows: FloatArray, motion: FloatArray, lip: np.ndarray, teeth: np.ndarray
+    face: FaceMesh, rows: FloatArray, motion: FloatArray, lip: NDArray[np.int64], teeth: NDArray[np.int64]
 ) -> list[tuple[int, int]]:
     """The pairs that are most often the nearest where lip and teeth touch."""
     moved = rows.reshape(len(rows), -1, 3)

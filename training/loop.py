@@ -1,4 +1,4 @@
-"""The optimiser loop every stage shares: AdamW, warm-up and cosine, clipping, averaged weights, checkpoints.
+"""The optimiser loop every stage shares: Adam, warm-up and cosine, clipping, averaged weights, checkpoints.
 
 Turns a function that gives losses into trained networks; knows nothing of speech or faces.
 """
@@ -25,14 +25,21 @@ from .run_record import first_difference
 
 __all__ = ["Losses", "RunFolder", "optimise", "rate_at"]
 
+_OPTIMISERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+
 #: losses(step) -> name -> scalar; the entry "total" is minimised, the others are logged.
 Losses = Callable[[int], dict[str, Tensor]]
 
 
 def rate_at(step: int, schedule: Schedule) -> float:
-    """Learning rate at ``step``: linear warm-up, then a cosine down to 2 % of the peak."""
+    """Learning rate at ``step``: linear warm-up, then a cosine down to 2 % of the peak, or none.
+
+    With ``halvings`` the steps are cut into as many equal parts, each at half the rate of the one before.
+    """
     if step < schedule.warm_up:
         return schedule.rate * (step + 1) / schedule.warm_up
+    if not schedule.cosine:
+        return schedule.rate * float(0.5 ** (step * schedule.halvings // max(schedule.steps, 1)))
     share = (step - schedule.warm_up) / max(schedule.steps - schedule.warm_up, 1)
     return schedule.rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * share)))
 
@@ -50,7 +57,7 @@ class _Training:
         self.networks, self.schedule, self.stateful = networks, schedule, stateful
         self.processes = processes
         self.parameters = [p for network in networks for p in network.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(
+        self.optimiser = _OPTIMISERS[schedule.optimiser](
             self.parameters, lr=schedule.rate, weight_decay=schedule.weight_decay
         )
         self.averages = [p.detach().clone() for p in self.parameters] if schedule.ema else []
@@ -180,6 +187,7 @@ def optimise(
     report_every: int = 50,
     *,
     stateful: Mapping[str, Stateful] | None = None,
+    preview: Callable[[int], None] | None = None,
 ) -> float:
     """Train the parameters of ``networks`` that require a gradient; they end with averaged weights.
 
@@ -188,6 +196,8 @@ def optimise(
     ``after_step`` may change weights outside the optimiser (codebook restarts), the same in every process:
     see ``Processes.share_weights``.
     stateful: whatever else the losses depend on and change (their random generators, counts)
+    preview: draws pictures after so many steps, in the main process; it must change nothing and draw
+        nothing by chance
     Returns the seconds that the stage took, those before a kill counted in.  In a resumed run a finished
     stage comes back as it ended, and the others go on from their newest checkpoint.
     Raises FloatingPointError when the gradient is not finite, UserError when the checkpoints do not fit.
@@ -226,6 +236,8 @@ def optimise(
             if training.done % report_every == 0 or training.done == schedule.steps:
                 each = (time.monotonic() - started) / (training.done - first)
                 run.log(stage, training.report(step % report_every + 1, each))
+            if preview is not None and run.picture_due(training.done, schedule.steps):
+                preview(training.done)
             due = run.checkpoint_every and training.done % run.checkpoint_every == 0
             if due and training.done < schedule.steps:
                 save(keep=2)

@@ -9,6 +9,7 @@ trained codec is an ordinary one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from codetalker_blender.contracts import FaceMesh, FloatArray
-from codetalker_blender.engine.codebook import Codec, Trunk
+from codetalker_blender.engine.codebook import Block, Codec, Trunk
 
 PARTS = ("mouth", "brows", "lids")
 _REGIONS = {"brows": ("upper_face",), "lids": ("eyelids", "eyes")}
@@ -42,7 +43,7 @@ def shape_parts(deltas: FloatArray, face: FaceMesh) -> NDArray[np.int64]:
         if vertices:
             shares[row] = energy[:, np.concatenate(vertices)].sum(axis=1)
     shares[0] = energy.sum(axis=1) - shares[1:].sum(axis=0)
-    return shares.argmax(axis=0)
+    return np.asarray(shares.argmax(axis=0))
 
 
 def keep_apart(codec: Codec, sizes: PartSizes, motion_part: Tensor) -> None:
@@ -71,7 +72,7 @@ def keep_apart(codec: Codec, sizes: PartSizes, motion_part: Tensor) -> None:
     def join_trunk(trunk: Trunk) -> None:
         join(trunk.conv.conv, hidden, hidden)
         join(trunk.linear, hidden, hidden)
-        for block in trunk.blocks:
+        for block in cast("list[Block]", list(trunk.blocks)):
             join(block.attention.qkv, hidden.repeat(3), hidden)
             join(block.attention.output, hidden, hidden)
             join(block.mlp_in, inner, hidden)

@@ -9,17 +9,21 @@ gives up overlapping the two, which networks of this size do not miss.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
-from accelerate import Accelerator  # type: ignore[import-not-found]
-from accelerate.utils import broadcast, broadcast_object_list, gather_object  # type: ignore[import-not-found]
+from accelerate import Accelerator
+from accelerate.utils import broadcast, broadcast_object_list, gather_object
 from torch import Tensor, nn
 
 from codetalker_blender.errors import UserError
 
 Value = TypeVar("Value")
+
+#: Seeds of the processes lie this far apart; the main process's is the seed itself.
+PROCESS_SEED = 1_000_003
 
 #: Splitting one network over devices would need the wrapped networks that this training does without.
 _PLAIN = ("NO", "MULTI_CPU", "MULTI_GPU", "MULTI_XPU", "MULTI_NPU", "MULTI_MLU", "MULTI_MUSA", "MULTI_HPU")
@@ -133,6 +137,12 @@ class Processes:
         broadcast_object_list(box)
         main: Value = box[0]
         return main
+
+    @contextmanager
+    def main_first(self) -> Iterator[None]:
+        """The main process goes through the block before the others, which find what it left on the disk."""
+        with self._accelerator.main_process_first():
+            yield
 
     def draw_apart(self) -> None:
         """Let torch's own generator (dropout) differ between processes; the main one's stays as it is."""

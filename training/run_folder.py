@@ -35,7 +35,8 @@ class RunFolder:
 
     config, seed: for ``run.json``; a resumed run must have been started with the same
     resume: go on from the newest checkpoints; a folder without any simply starts
-    checkpoint_every: steps between checkpoints (0 = only at the end of each stage)
+    checkpoint_every, picture_every: steps between checkpoints and between preview pictures (0 = only at
+        the end of each stage)
     processes: device, precision and number; the CPU unless given, because losses put their tensors on
         the device themselves
     Raises UserError when the folder holds a run that is not to be resumed, OutputError when it cannot
@@ -51,6 +52,7 @@ class RunFolder:
         seed: int | None = None,
         resume: bool = False,
         checkpoint_every: int = 200,
+        picture_every: int = 500,
         processes: Processes | None = None,
     ) -> None:
         self.processes = processes or Processes(cpu=True)
@@ -58,6 +60,7 @@ class RunFolder:
         self.quiet = quiet
         self.resume = resume
         self.checkpoint_every = checkpoint_every
+        self.picture_every = picture_every
         self._log = folder / "log.jsonl"
         self._writers: dict[str, SummaryWriter] = {}
         self._bar: tqdm | None = None
@@ -141,6 +144,11 @@ class RunFolder:
             text = "  ".join(f"{name} {value}" for name, value in line.items())
             tqdm.write(text, file=sys.stderr)  # above the bar, where there is one
             sys.stderr.flush()
+
+    def picture_due(self, done: int, steps: int) -> bool:
+        """Whether this process draws pictures after ``done`` of a stage's ``steps`` steps."""
+        due = self.picture_every and done % self.picture_every == 0
+        return self.processes.is_main and (bool(due) or done == steps)
 
     def picture(self, tag: str, picture: NDArray[np.uint8], step: int) -> None:
         """A preview picture in TensorBoard.

@@ -21,6 +21,7 @@ from codetalker_blender.engine.speech import FRAME_RATE_HZ, HOP, SAMPLE_RATE_HZ,
 from .datasets.augment import augment_audio
 from .datasets.clip import Clip
 from .mel_augment import MelAugment, MelAugmenter
+from .random_states import Stateful
 
 #: Silence on both sides of every clip: more than any chunk's context.
 EDGE_S = 1
@@ -39,6 +40,14 @@ class Sounds(Protocol):
 
     def features(self, chunks: Tensor) -> Tensor:
         """:meth:`chunks` through the encoder: (windows * count, frames, hidden)."""
+        ...
+
+    def freeze(self, variants: int, /) -> bool:
+        """The convolutions learn no more: prepare ``variants`` copies.  False where they go on learning."""
+        ...
+
+    def generators(self) -> dict[str, Stateful]:
+        """The random generators of the augmentation."""
         ...
 
 
@@ -88,6 +97,12 @@ class SpectraSounds:
     def features(self, chunks: Tensor) -> Tensor:
         return self.encoder.spectra_features(chunks)
 
+    def freeze(self, _variants: int, /) -> bool:
+        return False
+
+    def generators(self) -> dict[str, Stateful]:
+        return {} if self.augmenter is None else {"sounds": self.augmenter.generator}
+
 
 class RawSounds:
     """Waveforms, augmented for every window; or, once :meth:`freeze` was called, cached 50 Hz frames."""
@@ -99,21 +114,27 @@ class RawSounds:
         self.random = np.random.default_rng([seed, 1])
         self._frames: list[list[Tensor]] = []
 
-    def freeze(self, variants: int) -> None:
+    def generators(self) -> dict[str, Stateful]:
+        return {"sounds": self.random}
+
+    def freeze(self, variants: int, /) -> bool:
         """Run the convolutions, no longer trained, over every clip once per augmented copy of its sound.
 
         They see 25 ms each and normalise nothing over time, so frames of whole clips are the
         frames of any chunk that starts on the 50 Hz grid.
         """
         edge = EDGE_S * SAMPLE_RATE_HZ
+        place = next(self.encoder.parameters()).device
         self._frames = []
         for clip in self.clips:
             copies = []
             for _ in range(variants):
                 padded = F.pad(self._sound_of(clip), (edge, edge + 2 * HOP))
                 with torch.inference_mode():
-                    copies.append(self.encoder.convolve(self.encoder.levelled(padded[None]))[0].half())
+                    levelled = self.encoder.levelled(padded[None].to(place))
+                    copies.append(self.encoder.convolve(levelled)[0].half().cpu())
             self._frames.append(copies)
+        return True
 
     def chunks(self, picks: Sequence[int], starts: Sequence[int], count: int) -> Tensor:
         cut = self._frozen if self._frames else self._raw

@@ -1,159 +1,157 @@
-"""A preset from corpus to bundle: speech encoder, codebook, code query, export.
+"""A preset from data to bundle: codebook, speech encoder, code query, export.
 
-    python -m training.train --preset default --run build/run --output assets/models/default
+    python -m training.train --preset default --run build/run --output models/mine
+    python -m training.train --preset vocaset --data vocaset PATH --wav2vec DIR --licence TEXT ...
 
-Everything is seeded; the run folder holds the preset, the log and the time that each stage took.
+Everything is seeded, and a run that was killed goes on with --resume.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
-import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-from safetensors.torch import save_file
-
-from codetalker_blender.engine.bundle import Bundle, check_bundle_place, save_bundle
-from codetalker_blender.engine.codebook import Codec
-from codetalker_blender.engine.query import CodeQuery
-from codetalker_blender.engine.speech import SpeechEncoder
+from codetalker_blender.engine.bundle import Bundle, check_bundle_place
 from codetalker_blender.errors import UserError
-from codetalker_blender.model_files import FORMAT_VERSION, ModelCard
 
 from .config import PRESETS, Preset
-from .datasets import synthetic
+from .data_source import KINDS, SYNTHETIC, DataSource, add_source_options, data_source, positive
 from .datasets.clip import Dataset
-from .gaps import lip_gaps
-from .loop import RunFolder
-from .parts import keep_apart, shape_parts
-from .sounds import make_sounds
-from .train_codebook import fit_scales, set_apart, train_codebook
-from .train_query import train_query
-from .train_speech import train_speech
-from .windows import VertexBasis, WindowSampler, motion_metric, vertex_basis
+from .datasets.splits import TRAIN
+from .export import export, save
+from .processes import Processes
+from .run_folder import RunFolder
+from .setup import fitted, make_setup
+from .stages import NO_NOTES, STAGES, DataNotes, finished_steps, run_stages
+from .wav2vec import start_pretrained
 
-#: Frames of the corpus that are searched for where lip and teeth touch.
-GAP_FRAMES = 4000
+__all__ = ["fitted", "main", "train"]
 
-
-def fitted(preset: Preset, dataset: Dataset, basis: VertexBasis) -> Preset:
-    """The preset with the sizes that the data decides."""
-    rank = len(basis.rows)
-    codec = dataclasses.replace(preset.codec, vertex_count=dataset.face.vertex_count, basis_rank=rank)
-    query = dataclasses.replace(preset.query, motion_dim=rank, styles=len(dataset.styles))
-    return dataclasses.replace(preset, codec=codec, query=query)
-
-
-def train(preset: Preset, dataset: Dataset, run: RunFolder, name: str) -> Bundle:
-    """All three stages on ``dataset``; the bundle's networks are in evaluation mode."""
-    torch.manual_seed(preset.seed)
-    part = shape_parts(dataset.deltas, dataset.face) if preset.parts else None
-    basis = vertex_basis(dataset.deltas, part)
-    preset = fitted(preset, dataset, basis)
-    encoder, codec, query = SpeechEncoder(preset.speech), Codec(preset.codec), CodeQuery(preset.query)
-    codec.vertex_basis.copy_(torch.from_numpy(basis.rows))
-    sounds = make_sounds(dataset.clips, encoder, preset.seed)
-    sampler = WindowSampler(dataset, basis, sounds, preset.speech.fps, preset.seed)
-    metric = motion_metric(basis.rows, dataset.face, preset.region_weights)
-    motion = np.concatenate(sampler.motion)
-    gaps = lip_gaps(dataset.face, basis.rows, motion[:: max(1, len(motion) // GAP_FRAMES)])
-    (run.folder / "preset.json").write_text(
-        json.dumps(dataclasses.asdict(preset), indent=1), encoding="utf-8"
-    )
-    seconds: dict[str, float] = {}
-
-    def timed(stage: str, started: float) -> None:
-        seconds[stage] = round(time.monotonic() - started, 1)
-        run.log("time", {stage: seconds[stage]})
-
-    fit_scales(codec, query, torch.from_numpy(motion))
-    if preset.parts is not None:
-        keep_apart(codec, preset.parts, torch.from_numpy(basis.part))
-    started = time.monotonic()
-    train_codebook(codec, sampler, metric, gaps, preset.codebook_stage, run, preset.seed)
-    timed("codebook_s", started)
-    save_file(codec.state_dict(), run.folder / "codec.safetensors")
-    started = time.monotonic()
-    train_speech(encoder, sampler, metric, gaps, preset.speech_stage, run)
-    timed("speech_s", started)
-    save_file(encoder.state_dict(), run.folder / "speech.safetensors")
-    started = time.monotonic()
-    regressed = torch.from_numpy((basis.part == 0).astype(np.float32))
-    train_query(encoder, codec, query, sampler, metric, gaps, regressed, preset.query_stage, run, preset.seed)
-    timed("query_s", started)
-    for network in (encoder, codec, query):
-        network.requires_grad_(True)
-    temperature = 0.0
-    if query.config.categorical:
-        set_apart(codec, query)
-        temperature = 1.0
-    card = _card(preset, dataset, name, seconds, temperature)
-    return Bundle(card, dataset.face, codec, query, encoder).eval()
+_OURS = DataNotes(
+    "made speech on the demo head (flite and espeak-ng; motion by an articulation model)", licence="CC0-1.0"
+)
+_NAMES = {
+    "vocaset": "VOCASET",
+    "biwi": "BIWI",
+    "folder": "recorded faces",
+    "blendshapes": "blendshape curves",
+}
 
 
-def _card(
-    preset: Preset, dataset: Dataset, name: str, seconds: dict[str, float], temperature: float
-) -> ModelCard:
-    hours = dataset.duration_s / 3600
-    voices = sorted({clip.voice for clip in dataset.clips})
-    return ModelCard(
-        format_version=FORMAT_VERSION,
-        name=name,
-        description=f"Made speech ({hours:.2f} h, {len(voices)} voices) on the demo head; streamable.",
-        licence="CC0-1.0",
-        fps=preset.speech.fps,
-        units_per_metre=1.0,
-        up_axis="Z",
-        styles=dataset.styles,
-        temperature=temperature,
-        codec={},
-        query={},
-        speech={},
-        files={},
-        notes={
-            "data": "speech by flite and espeak-ng; motion by an articulation model on their phone times",
-            "hours": round(hours, 3),
-            "clips": len(dataset.clips),
-            "voices": voices,
-            "seed": preset.seed,
-            "training_seconds": seconds,
-        },
-    )
+def train(preset: Preset, dataset: Dataset, run: RunFolder, name: str, notes: DataNotes = NO_NOTES) -> Bundle:
+    """All stages on ``dataset``; the bundle's networks are in evaluation mode, on the CPU."""
+    run_stages(make_setup(preset, dataset, run.processes), dataset, run, notes)
+    return export(run.folder, name, notes.licence or "not stated")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="training.train", description=__doc__.splitlines()[0] if __doc__ else ""
-    )
-    parser.add_argument("--preset", choices=sorted(PRESETS), default="default")
-    parser.add_argument(
-        "--run", type=Path, default=Path("build/run"), help="folder for the log and the stages"
-    )
-    parser.add_argument("--output", type=Path, required=True, help="folder of the bundle to write")
-    parser.add_argument("--name", default=None, help="the bundle's name (default: the output folder's)")
-    parser.add_argument(
-        "--minutes", type=float, default=None, help="minutes of speech in place of the preset's"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cache", type=Path, default=Path("build/corpus"), help="folder of the made corpus")
-    options = parser.parse_args(arguments)
-    preset = dataclasses.replace(PRESETS[options.preset], seed=options.seed)
-    minutes = options.minutes or preset.corpus_minutes
+def parser(stage: str | None) -> argparse.ArgumentParser:
+    """The options of `training.train`, or of one stage's command."""
+    program = "training.train" if stage is None else f"training.train_{stage}"
+    about = "All stages and the bundle." if stage is None else f"The stage '{stage}' of a run."
+    result = argparse.ArgumentParser(prog=f"python -m {program}", description=about)
+    add = result.add_argument
+    add("--preset", choices=sorted(PRESETS), default="default")
+    add(
+        "--data", nargs="+", default=[SYNTHETIC], metavar=("KIND", "PATH"),
+        help=f"{', '.join(KINDS)}; the made corpus by default",
+    )  # fmt: skip
+    add("--run", type=Path, default=Path("build/run"), metavar="DIR", help="folder of log and checkpoints")
+    if stage is None:
+        add("--output", type=Path, required=True, metavar="DIR", help="folder of the bundle to write")
+        add("--name", help="the bundle's name (default: the output folder's)")
+        add("--licence", default="", help="of the bundle; needed for data that is not ours")
+    add("--resume", action="store_true", help="go on where a killed run stood")
+    add("--seed", type=int, default=0)
+    add("--minutes", type=positive, help="of the made corpus, in place of the preset's")
+    add("--wav2vec", metavar="DIR|NAME", help="start the speech encoder from these weights")
+    add("--online", action="store_true", help="let --wav2vec fetch a name from the Hugging Face hub")
+    add("--mixed-precision", choices=("no", "fp16", "bf16"), help="default: what the launch says")
+    add("--cpu", action="store_true", help="stay on the CPU")
+    add("--checkpoint-every", type=int, metavar="STEPS", help="default: the preset's")
+    add_source_options(result, KINDS)
+    return result
+
+
+def main(arguments: Sequence[str] | None = None, stage: str | None = None) -> int:
+    """stage: train this one alone and export nothing.  Exit code 2 for what the user can cure."""
+    options = parser(stage).parse_args(arguments)
     try:
-        check_bundle_place(options.output)
-        dataset = synthetic.build(options.seed, minutes, cache_dir=options.cache)
-        bundle = train(preset, dataset, RunFolder(options.run), options.name or options.output.name)
-        save_bundle(options.output, bundle, half=True)
+        where = _command(options, stage)
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"The bundle is in {options.output}, the log in {options.run / 'log.jsonl'}.")
+    except FloatingPointError as error:
+        print(f"The training came apart: {error}.", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"Stopped; --resume goes on from the last checkpoint in '{options.run}'.", file=sys.stderr)
+        return 130
+    if where:
+        print(where)
     return 0
+
+
+def _command(options: argparse.Namespace, stage: str | None) -> str:
+    """Do what the options say; the last line for the screen, "" in other processes than the main one."""
+    source = data_source(options.data)
+    notes = _notes(source, options)
+    if stage is None:
+        check_bundle_place(options.output)
+        if not (notes.licence or options.licence):
+            raise UserError(
+                f"A model of {notes.data} needs a licence, which only you can know.",
+                "Give --licence; the data's owners say what a model of it may be used for.",
+            )
+    preset = dataclasses.replace(PRESETS[options.preset], seed=options.seed)
+    pretrained = None
+    if options.wav2vec is not None:
+        preset, pretrained = start_pretrained(preset, options.wav2vec, options.online)
+    minutes = (options.minutes or preset.corpus_minutes) if source.kind == SYNTHETIC else None
+    processes = Processes(cpu=options.cpu, mixed_precision=options.mixed_precision)
+    every = preset.checkpoint_every if options.checkpoint_every is None else options.checkpoint_every
+    run = RunFolder(
+        options.run,
+        config={
+            "preset": preset,
+            "data": {"kind": source.kind, "path": str(source.path), "minutes": minutes},
+            "wav2vec": options.wav2vec,
+        },
+        seed=options.seed,
+        # one stage's command adds to a run that others began
+        resume=options.resume or (stage is not None and (options.run / "run.json").exists()),
+        checkpoint_every=every,
+        processes=processes,
+    )
+    wanted: Collection[str] = STAGES if stage is None else (stage,)
+    if stage is not None and not options.resume:
+        done = finished_steps(run, stage)
+        if done is not None:
+            raise UserError(
+                f"The stage '{stage}' of '{options.run}' has {done} steps already.",
+                "Give --resume to go on, or choose another folder.",
+            )
+    with processes.main_first():
+        dataset = source.open(TRAIN, options, seed=options.seed, minutes=minutes)
+    run_stages(make_setup(preset, dataset, processes, pretrained), dataset, run, notes, wanted)
+    if not processes.is_main:
+        return ""
+    if stage is not None:
+        return f"The stage '{stage}' is in {options.run}."
+    name = options.name or options.output.absolute().name
+    save(options.output, export(options.run, name, options.licence), options.run)
+    return f"The bundle is in {options.output}, the run in {options.run}."
+
+
+def _notes(source: DataSource, options: argparse.Namespace) -> DataNotes:
+    """Refuses --minutes where there is nothing to make."""
+    if source.kind == SYNTHETIC:
+        return _OURS
+    if options.minutes is not None:
+        raise UserError("--minutes is for the made corpus; recorded data is used whole.")
+    return DataNotes(_NAMES[source.kind])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,12 @@
-"""Stage 1: learn the codebook of motion primitives by self-reconstruction (section 3.2)."""
+"""Stage 1: learn the codebook of motion primitives by self-reconstruction (section 3.2).
+
+python -m training.train_codebook --run DIR --preset P --data KIND [PATH]
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +17,13 @@ from codetalker_blender.engine.query import CodeQuery
 from .config import CodebookStage
 from .gaps import Gaps
 from .loop import RunFolder, optimise
-from .losses import perplexity, quantiser_loss, weighted_motion, weighted_velocity
-from .windows import WindowSampler
+from .losses import perplexity, quantiser_loss
+from .motion_losses import MotionLosses
+from .processes import PROCESS_SEED, Processes
+from .whole_clips import Sampler
+
+#: Draws pictures after so many steps.
+Preview = Callable[[int], None]
 
 
 class CodebookRestarts:
@@ -25,18 +36,34 @@ class CodebookRestarts:
         self._latent: Tensor | None = None
 
     def saw(self, latent: Tensor, codes: Tensor) -> None:
-        self._used += torch.bincount(codes.flatten(), minlength=len(self._used))
+        self._used += torch.bincount(codes.flatten(), minlength=len(self._used)).to(self._used)
         self._latent = latent.detach().reshape(-1, self._codec.config.code_dim)
 
-    def restart(self) -> int:
-        """Restart all dead codes and forget the counts; returns how many there were."""
-        dead = (self._used == 0).nonzero().flatten()
+    def restart(self, processes: Processes | None = None) -> int:
+        """Restart all dead codes and forget the counts; returns how many there were.
+
+        With several processes all call it: a code is dead when none of them chose it, and all take the
+        main process's latents.
+        """
+        used = self._used if processes is None else processes.total(self._used)
+        dead = (used == 0).nonzero().flatten()
         if len(dead) and self._latent is not None:
             picks = torch.randint(len(self._latent), (len(dead),), generator=self._random)
+            codebook = self._codec.quantiser.codebook
             with torch.no_grad():
-                self._codec.quantiser.codebook[dead] = self._latent[picks]
+                codebook[dead.to(codebook.device)] = self._latent[picks.to(codebook.device)].to(codebook)
+            if processes is not None:
+                processes.share_weights([self._codec.quantiser])
         self._used.zero_()
         return len(dead)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The latents are left out: every step sees new ones before it may restart."""
+        return {"random": self._random.get_state(), "used": self._used}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._random.set_state(state["random"])
+        self._used.copy_(state["used"])
 
 
 def fit_scales(codec: Codec, query: CodeQuery, motion: Tensor) -> None:
@@ -64,7 +91,8 @@ def lay_codebook(codec: Codec, latent: Tensor, seed: int, rounds: int = 10) -> N
     """
     vectors = latent.detach().reshape(-1, codec.config.code_dim)
     random = torch.Generator().manual_seed(seed)
-    codes = vectors[torch.randperm(len(vectors), generator=random)[: codec.config.code_count]].clone()
+    first = torch.randperm(len(vectors), generator=random)[: codec.config.code_count]
+    codes = vectors[first.to(vectors.device)].clone()
     for _ in range(rounds):
         nearest = torch.cdist(vectors, codes).argmin(dim=1)
         sums = torch.zeros_like(codes).index_add_(0, nearest, vectors)
@@ -96,55 +124,72 @@ def set_apart(codec: Codec, query: CodeQuery, distance: float = 400.0) -> None:
 
 def train_codebook(
     codec: Codec,
-    sampler: WindowSampler,
-    metric: Tensor,
+    sampler: Sampler,
+    metric: Tensor | None,
     gaps: Gaps,
     stage: CodebookStage,
     run: RunFolder,
     seed: int,
+    preview: Preview | None = None,
 ) -> None:
-    """Train ``codec`` in place.  metric: see :func:`training.losses.weighted_motion`."""
-    schedule = stage.schedule
+    """Train ``codec`` in place.
+
+    metric: see :func:`training.losses.weighted_motion`; None where the stage weighs no regions
+    """
+    schedule, processes = stage.schedule, run.processes
+    device = processes.device
     frames = round(schedule.window_s * sampler.fps)
-    restarts = CodebookRestarts(codec, seed)
+    restarts = CodebookRestarts(codec, seed + PROCESS_SEED * processes.index)
     plain_steps = int(stage.plain_share * schedule.steps)
+    weights = {
+        "l1": stage.l1_weight,
+        "motion_mm": stage.motion_weight,
+        "speed_mm": stage.velocity_weight,
+        "gap": stage.gap_weight,
+    }
+    motion_losses = MotionLosses(weights, metric, gaps, device)
     codec.train(codec.config.dropout > 0)
 
     def losses(step: int) -> dict[str, Tensor]:
-        motion = sampler.draw(schedule.batch, frames).motion
+        motion = sampler.draw(schedule.batch, frames).motion.to(device)
         if step < plain_steps:
-            predicted = codec.decoder(codec.encoder(motion))
-            error = weighted_motion(predicted, motion, metric)
-            speed = weighted_velocity(predicted, motion, metric)
-            total = error + stage.velocity_weight * speed + stage.gap_weight * gaps.error(predicted, motion)
-            return {"total": total, "plain_mm": error.detach()}
+            total, found = motion_losses(codec.decoder(codec.encoder(motion)), motion)
+            return {"total": total} | {f"plain_{name}": value for name, value in found.items()}
         if step == plain_steps and plain_steps:
-            wide = sampler.draw(4 * schedule.batch, frames).motion
+            wide = sampler.draw(4 * schedule.batch, frames).motion.to(device)
             with torch.no_grad():
                 lay_codebook(codec, codec.encoder(wide), seed)
+            processes.share_weights([codec.quantiser])
         predicted, latent, codes = codec(motion)
         restarts.saw(latent, codes)
-        error = weighted_motion(predicted, motion, metric)
-        speed = weighted_velocity(predicted, motion, metric)
-        quantised = quantiser_loss(latent, codec.quantiser.lookup(codes))
-        gap = gaps.error(predicted, motion)
-        total = error + stage.velocity_weight * speed + stage.quantiser_weight * quantised
-        total = total + stage.gap_weight * gap
-        used = perplexity(codes, codec.config.code_count)
-        return {
-            "total": total,
-            "motion_mm": error.detach(),
-            "speed_mm": speed.detach(),
-            "gap": gap.detach(),
-            "quantiser": quantised.detach(),
-            "perplexity": used,
-        }
+        total, found = motion_losses(predicted, motion)
+        if stage.quantiser_weight:
+            quantised = quantiser_loss(latent, codec.quantiser.lookup(codes))
+            total = total + stage.quantiser_weight * quantised
+            found["quantiser"] = quantised.detach()
+        found["perplexity"] = perplexity(codes, codec.config.code_count)
+        return {"total": total} | found
 
     def after_step(step: int) -> None:
         # none in the last fifth, so that every code has time to settle
         due = stage.restart_every and (step + 1) % stage.restart_every == 0
         if due and plain_steps <= step < 0.8 * schedule.steps:
-            restarts.restart()
+            restarts.restart(processes)
 
-    optimise("codebook", (codec,), losses, schedule, run, after_step)
+    optimise(
+        "codebook",
+        (codec,),
+        losses,
+        schedule,
+        run,
+        after_step,
+        stateful={"restarts": restarts, **sampler.stateful()},
+        preview=preview,
+    )
     codec.eval()
+
+
+if __name__ == "__main__":
+    from .train import main
+
+    raise SystemExit(main(stage="codebook"))

@@ -3,11 +3,12 @@
 From scratch there is no pretrained wav2vec 2.0 to start from; the corpus knows its phone times, so
 the encoder first learns to name the phone at every motion frame and to regress the motion.  Both
 heads are thrown away: phone times are never seen in generation.
+
+    python -m training.train_speech --run DIR --preset P --data KIND [PATH]
 """
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,8 +17,10 @@ from codetalker_blender.engine.speech import SpeechEncoder
 from .config import SpeechStage
 from .gaps import Gaps
 from .loop import RunFolder, optimise
-from .losses import code_cross_entropy, weighted_motion, weighted_velocity
-from .windows import WindowSampler
+from .losses import code_cross_entropy
+from .motion_losses import MotionLosses
+from .whole_clips import Sampler
+from .windows import window_size
 
 
 class MotionHead(nn.Module):
@@ -41,49 +44,59 @@ class MotionHead(nn.Module):
     def forward(self, features: Tensor, style: Tensor) -> Tensor:
         """features: (batch, T, hidden); style: (batch, 1, styles) -> (batch, T, R)."""
         inner = torch.relu(self.inner(features) + self.style(style))
-        return self.mean + self.spread * self.output(inner).float()
+        return torch.as_tensor(self.mean + self.spread * self.output(inner).float())
 
 
 def train_speech(
     encoder: SpeechEncoder,
-    sampler: WindowSampler,
-    metric: Tensor,
+    sampler: Sampler,
+    metric: Tensor | None,
     gaps: Gaps,
     stage: SpeechStage,
     run: RunFolder,
 ) -> MotionHead:
     """Train ``encoder`` in place; returns the head, with which it is a plain regressor of motion.
 
-    metric: see :func:`training.losses.weighted_motion`
+    metric: see :func:`training.losses.weighted_motion`; None where the stage weighs no regions
     """
-    hidden, schedule = encoder.config.hidden, stage.schedule
-    phone_head = nn.Linear(hidden, len(sampler.labels))
-    motion_head = MotionHead(hidden, sampler.style_count, torch.from_numpy(np.concatenate(sampler.motion)))
-    chunks = round(schedule.window_s / encoder.config.chunk_s)
-    frames = chunks * encoder.chunk_frames
-    encoder.train(encoder.config.dropout > 0 or encoder.config.mask_probability > 0)
+    config, schedule, device = encoder.config, stage.schedule, run.processes.device
+    phone_head = nn.Linear(config.hidden, len(sampler.labels))
+    motion_head = MotionHead(config.hidden, sampler.style_count, torch.from_numpy(sampler.sample_motion()))
+    frames, chunks = window_size(schedule, config)
+    weights = {
+        "mse": stage.mse_weight,
+        "motion_mm": stage.motion_weight,
+        "speed_mm": stage.motion_weight * stage.velocity_weight,
+        "gap": stage.gap_weight,
+    }
+    motion_losses = MotionLosses(weights, metric, gaps, device)
+    named = stage.phone_weight > 0 and len(sampler.labels) > 1
+    encoder.train(config.dropout > 0 or config.mask_probability > 0)
 
     def losses(_step: int) -> dict[str, Tensor]:
-        batch = sampler.draw(schedule.batch, frames, chunks=chunks)
-        features = sampler.sounds.features(batch.chunks).reshape(schedule.batch, -1, hidden)
-        logits = phone_head(features).float()
-        phone = code_cross_entropy(logits, batch.phones)
-        moved = motion_head(features, batch.style)
-        motion = weighted_motion(moved, batch.motion, metric)
-        speed = weighted_velocity(moved, batch.motion, metric)
-        gap = gaps.error(moved, batch.motion)
-        right = (logits.argmax(-1) == batch.phones).float().mean()
-        total = phone + stage.motion_weight * (motion + stage.velocity_weight * speed)
-        return {
-            "total": total + stage.gap_weight * gap,
-            "phone": phone.detach(),
-            "motion_mm": motion.detach(),
-            "speed_mm": speed.detach(),
-            "gap": gap.detach(),
-            "phone_accuracy": right,
-        }
+        batch = sampler.draw(schedule.batch, frames, chunks=chunks).to(device)
+        features = sampler.speech(batch)
+        if config.speech_frames > 1:  # (batch, 2 T, hidden) -> (batch, T, hidden)
+            features = features.unflatten(1, (-1, config.speech_frames)).mean(dim=2)
+        result = {}
+        total = torch.zeros((), device=device)
+        if named:
+            logits = phone_head(features).float()
+            phone = code_cross_entropy(logits, batch.phones)
+            total = stage.phone_weight * phone
+            right = (logits.argmax(-1) == batch.phones).float().mean()
+            result = {"phone": phone.detach(), "phone_accuracy": right}
+        moved, found = motion_losses(motion_head(features, batch.style), batch.motion)
+        return {"total": total + moved} | result | found
 
-    optimise("speech", (encoder, phone_head, motion_head), losses, schedule, run)
+    networks = (encoder, phone_head, motion_head)
+    optimise("speech", networks, losses, schedule, run, stateful=sampler.stateful())
     encoder.eval()
     motion_head.eval()
     return motion_head
+
+
+if __name__ == "__main__":
+    from .train import main
+
+    raise SystemExit(main(stage="speech"))

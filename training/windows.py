@@ -7,7 +7,7 @@ training step never touches 3V numbers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from codetalker_blender.contracts import FaceMesh, FloatArray
-from codetalker_blender.engine.speech import FRAME_RATE_HZ
+from codetalker_blender.engine.codebook import Codec
+from codetalker_blender.engine.speech import FRAME_RATE_HZ, SpeechConfig
 
+from .config import Schedule
 from .datasets.clip import Clip, Dataset
+from .random_states import Stateful
+from .recorded_basis import clip_coefficients, principal_rows, sampled_offsets
 from .sounds import Sounds
 
 Rows = NDArray[np.generic]
@@ -34,7 +38,7 @@ class VertexBasis:
 
     rows: (R, 3V) float32, orthonormal; from_weights: (K, R), shape weights -> coefficients
     part: (R,) int64, row of :data:`training.parts.PARTS` that each basis row moves
-    error_mm: the largest vertex error of any shape at full weight
+    error_mm: the largest vertex error of any shape at full weight; of recorded motion the root mean square
     """
 
     rows: FloatArray
@@ -78,6 +82,13 @@ def vertex_basis(
     )
 
 
+def recorded_basis(dataset: Dataset, largest: int = 128, tolerance_mm: float = 0.1) -> VertexBasis:
+    """A basis of motion that was recorded, where there are no shapes."""
+    rows, error_mm = principal_rows(sampled_offsets(dataset), largest, tolerance_mm)
+    empty = np.zeros((0, len(rows)), np.float32)
+    return VertexBasis(rows, empty, np.zeros(len(rows), np.int64), error_mm)
+
+
 def _largest_error_mm(flat: NDArray[np.float64], rows: NDArray[np.float64]) -> float:
     wrong = (flat - flat @ rows.T @ rows).reshape(len(flat), -1, 3)
     return float(np.linalg.norm(wrong, axis=-1).max() * 1e3)
@@ -92,8 +103,9 @@ def motion_metric(rows: FloatArray, face: FaceMesh, region_weights: Mapping[str,
     rank, width = rows.shape
     share = np.full(width // 3, 1.0 / (width // 3))
     for name, weight in region_weights.items():
-        if len(face.regions[name]):
-            share[face.regions[name]] += weight / len(face.regions[name])
+        vertices = face.regions.get(name, ())
+        if len(vertices):
+            share[vertices] += weight / len(vertices)
     share /= share.sum()
     per_axis = np.repeat(share, 3)
     gram = (rows.astype(np.float64) * per_axis) @ rows.T
@@ -117,6 +129,22 @@ class Batch:
     phones: Tensor
     codes: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        return Batch(**{item.name: getattr(self, item.name).to(device) for item in fields(self)})
+
+
+def window_size(schedule: Schedule, speech: SpeechConfig) -> tuple[int, int]:
+    """Motion frames and chunks of sound of one window; (0, 1) for whole clips.
+
+    Raises ValueError when a window does not hold whole chunks.
+    """
+    if not schedule.window_s:
+        return 0, 1
+    chunks = round(schedule.window_s / speech.chunk_s) if speech.chunked else 0
+    if not chunks or abs(chunks * speech.chunk_s - schedule.window_s) > 1e-6:
+        raise ValueError(f"windows of {schedule.window_s:g} s are no whole chunks of {speech.chunk_s:g} s")
+    return chunks * round(speech.chunk_s * speech.fps), chunks
+
 
 class WindowSampler:
     """Draws windows of clips, longer clips more often; past the end there is silence and rest."""
@@ -128,7 +156,7 @@ class WindowSampler:
         self.clips = dataset.clips
         rest = np.zeros((round(REST_S * fps), len(basis.rows)), np.float32)
         self.motion = [
-            np.concatenate((clip.weights @ basis.from_weights, rest)).astype(np.float32)
+            np.concatenate((_coefficients(dataset, clip, basis), rest)).astype(np.float32)
             for clip in dataset.clips
         ]
         self.labels = phone_labels(dataset.clips)
@@ -139,6 +167,33 @@ class WindowSampler:
         self.random = np.random.default_rng(seed)
         #: per clip (frames, H) int64, once the codec is trained
         self.codes: list[Tensor] = []
+
+    def stateful(self) -> dict[str, Stateful]:
+        """Whatever decides about the next windows."""
+        return {"windows": self.random, **self.sounds.generators()}
+
+    def speech(self, batch: Batch) -> Tensor:
+        """The encoder's features of a batch: (batch, T * speech_frames, hidden)."""
+        features = self.sounds.features(batch.chunks)
+        return features.reshape(len(batch.motion), -1, features.shape[-1])
+
+    def freeze(self, variants: int, /) -> bool:
+        """Whether the encoder's convolutions are frozen from now on; see :meth:`RawSounds.freeze`."""
+        return self.sounds.freeze(variants)
+
+    def find_codes(self, codec: Codec) -> None:
+        """Give every window the codes of its whole clip, as the trained codec has them."""
+        place = codec.quantiser.codebook.device
+        with torch.inference_mode():
+            self.codes = [codec.encode(torch.from_numpy(m)[None].to(place))[0].cpu() for m in self.motion]
+
+    def sample_motion(self) -> FloatArray:
+        """(frames, R): all there is, for means and spreads."""
+        return np.concatenate(self.motion)
+
+    def example(self, frames: int) -> tuple[Clip, FloatArray]:
+        """The first clip and the first ``frames`` frames of its motion (T, R)."""
+        return self.clips[0], self.motion[0][: min(frames, self.clips[0].frame_count)]
 
     def draw(self, batch: int, frames: int, *, chunks: int = 0) -> Batch:
         """``batch`` windows of ``frames`` frames, with ``chunks`` chunks of sound each where wanted."""
@@ -165,6 +220,13 @@ class WindowSampler:
             if codes is None
             else torch.from_numpy(np.stack(codes)),
         )
+
+
+def _coefficients(dataset: Dataset, clip: Clip, basis: VertexBasis) -> FloatArray:
+    """(T, R) of the clip on the basis."""
+    if clip.vertices is None:
+        return np.asarray(clip.weights @ basis.from_weights)
+    return clip_coefficients(dataset, clip, basis.rows)
 
 
 def _window(array: Rows, start: int, frames: int) -> Rows:

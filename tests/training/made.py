@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from codetalker_blender.contracts import Waveform
-from training.config import PRESETS, Preset, Schedule
+from training.config import PRESETS, Preset, Schedule, SpeechStage
 from training.datasets.clip import Clip, Dataset, Phone
 from training.parts import PartSizes
 
@@ -85,6 +85,6 @@ def small_preset(codebook: int = 60, speech: int = 20, query: int = 20) -> Prese
             dropout=0.0,
         ),
         codebook_stage=dataclasses.replace(base.codebook_stage, schedule=schedule(codebook)),
-        speech_stage=dataclasses.replace(base.speech_stage, schedule=schedule(speech)),
+        speech_stage=SpeechStage(schedule(speech)),
         query_stage=dataclasses.replace(base.query_stage, schedule=schedule(query)),
     )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-not-found]
+from tensorboard.backend.event_processing.event_accumulator import (
     EventAccumulator,
 )
 from torch import Tensor, nn

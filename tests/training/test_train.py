@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from torch import Tensor
 
 from codetalker_blender.engine.bundle import load_bundle, save_bundle
 from codetalker_blender.engine.codebook import Codec
 from codetalker_blender.engine.generate import generate
+from training.checkpoints import CheckpointFolder
 from training.config import Preset
 from training.parts import keep_apart, shape_parts
 from training.run_folder import RunFolder
@@ -29,6 +30,14 @@ from .made import made_dataset, small_preset
 def stage_lines(folder: Path, stage: str) -> list[dict[str, float]]:
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     return [line for line in lines if line["stage"] == stage]
+
+
+def ended(folder: Path, stage: str) -> list[dict[str, Tensor]]:
+    """The weights of each network as the stage left them."""
+    state = CheckpointFolder(folder / "checkpoints" / stage).newest()
+    assert state is not None
+    networks: list[dict[str, Tensor]] = state["networks"]
+    return networks
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +96,7 @@ def test_the_trained_codec_keeps_its_parts_and_its_codes_apart(trained: Path) ->
 def test_the_query_leaves_the_codec_as_it_was(trained: Path) -> None:
     """But for the scale of its codes, and half precision on the disk."""
     bundle = load_bundle(trained / "bundle")
-    before, after = load_file(trained / "codec.safetensors"), bundle.codec.state_dict()
+    before, after = ended(trained, "codebook")[0], bundle.codec.state_dict()
     for name in ("encoder.input.weight", "decoder.output.weight", "decoder.trunk.linear.weight"):
         torch.testing.assert_close(after[name], before[name].half().float())
     ratio = after["quantiser.codebook"] / before["quantiser.codebook"]
@@ -132,7 +141,7 @@ def test_convolutions_on_raw_sound_learn_in_the_speech_stage_alone(tmp_path: Pat
     """The query stage reads their cached output, so they must stay what they were."""
     preset = on_raw_sound(small_preset(codebook=3, speech=3, query=3))
     bundle = train(preset, made_dataset(), RunFolder(tmp_path, quiet=True), "raw")
-    before, after = load_file(tmp_path / "speech.safetensors"), bundle.speech.state_dict()
+    before, after = ended(tmp_path, "speech")[0], bundle.speech.state_dict()
     frozen = [name for name in before if "feature_extractor" in name]
     assert len(frozen) >= 7
     assert all(torch.equal(after[name], before[name]) for name in frozen)
