@@ -184,7 +184,7 @@ def optimise(
     schedule: Schedule,
     run: RunFolder,
     after_step: Callable[[int], None] = lambda step: None,
-    report_every: int = 50,
+    report_every: int | None = None,
     *,
     stateful: Mapping[str, Stateful] | None = None,
     preview: Callable[[int], None] | None = None,
@@ -195,6 +195,7 @@ def optimise(
     them, so that N processes with a batch each are one process with all of them in its batch.
     ``after_step`` may change weights outside the optimiser (codebook restarts), the same in every process:
     see ``Processes.share_weights``.
+    report_every: steps between two lines of the log; None takes the run's
     stateful: whatever else the losses depend on and change (their random generators, counts)
     preview: draws pictures after so many steps, in the main process; it must change nothing and draw
         nothing by chance
@@ -203,6 +204,7 @@ def optimise(
     Raises FloatingPointError when the gradient is not finite, UserError when the checkpoints do not fit.
     """
     processes, checkpoints = run.processes, run.checkpoints(stage)
+    every = run.report_every if report_every is None else report_every
     for network in networks:
         network.to(processes.device)
     saved = processes.from_main(checkpoints.newest() if run.resume and processes.is_main else None)
@@ -233,9 +235,9 @@ def optimise(
             training.done += 1
             training.seconds = before + time.monotonic() - started
             run.advance()
-            if training.done % report_every == 0 or training.done == schedule.steps:
+            if training.done % every == 0 or training.done == schedule.steps:
                 each = (time.monotonic() - started) / (training.done - first)
-                run.log(stage, training.report(step % report_every + 1, each))
+                run.log(stage, training.report(step % every + 1, each))
             if preview is not None and run.picture_due(training.done, schedule.steps):
                 preview(training.done)
             due = run.checkpoint_every and training.done % run.checkpoint_every == 0

@@ -36,7 +36,7 @@ class RunFolder:
     config, seed: for ``run.json``; a resumed run must have been started with the same
     resume: go on from the newest checkpoints; a folder without any simply starts
     checkpoint_every, picture_every: steps between checkpoints and between preview pictures (0 = only at
-        the end of each stage)
+        the end of each stage); report_every: steps between lines of the log
     processes: device, precision and number; the CPU unless given, because losses put their tensors on
         the device themselves
     Raises UserError when the folder holds a run that is not to be resumed, OutputError when it cannot
@@ -53,6 +53,7 @@ class RunFolder:
         resume: bool = False,
         checkpoint_every: int = 200,
         picture_every: int = 500,
+        report_every: int = 50,
         processes: Processes | None = None,
     ) -> None:
         self.processes = processes or Processes(cpu=True)
@@ -61,6 +62,7 @@ class RunFolder:
         self.resume = resume
         self.checkpoint_every = checkpoint_every
         self.picture_every = picture_every
+        self.report_every = report_every
         self._log = folder / "log.jsonl"
         self._writers: dict[str, SummaryWriter] = {}
         self._bar: tqdm | None = None

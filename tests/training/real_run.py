@@ -12,6 +12,7 @@ import dataclasses
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 
@@ -43,7 +44,7 @@ def lively_preset(raw: bool) -> Preset:
     raw: convolutions on raw sound, whose output is cached in augmented copies
     """
     preset = small_preset(codebook=24, speech=10, query=12)
-    front = {"front_end": "conv", "conv_dim": 8} if raw else {}
+    front: dict[str, Any] = {"front_end": "conv", "conv_dim": 8} if raw else {}
     speech = dataclasses.replace(preset.speech, dropout=0.1, mask_probability=0.05, **front)
     return dataclasses.replace(
         preset,
