@@ -63,8 +63,8 @@ class _Training:
         self.averages = [p.detach().clone() for p in self.parameters] if schedule.ema else []
         self.done = 0
         self.seconds = 0.0
-        #: of every loss, over the steps since the last report
-        self.sums: dict[str, float] = {}
+        #: of every loss since the last report: its sum, and how many steps had it
+        self.sums: dict[str, list[float]] = {}
 
     def state(self, log_lines: int) -> dict[str, Any]:
         """For a checkpoint; every process must call it.  A finished stage needs no optimiser any more."""
@@ -146,11 +146,12 @@ class _Training:
         else:
             scaler.step(self.optimiser)
             scaler.update()
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + float(value.detach())
-        self.sums["gradient_norm"] = self.sums.get("gradient_norm", 0.0) + (
-            norm if math.isfinite(norm) else 0.0
-        )
+        found = {name: float(value.detach()) for name, value in values.items()}
+        if math.isfinite(norm):
+            found["gradient_norm"] = norm
+        for name, number in found.items():
+            total, count = self.sums.get(name, (0.0, 0.0))
+            self.sums[name] = [total + number, count + 1.0]
 
     def average(self) -> None:
         """Move the averaged weights on by one step."""
@@ -159,12 +160,12 @@ class _Training:
         for average, parameter in zip(self.averages, self.parameters, strict=False):
             average.lerp_(parameter.detach(), 1 - keep)
 
-    def report(self, steps: int, step_s: float) -> dict[str, float]:
-        """The means of all losses over the last ``steps`` steps, and the time; every process must call it.
+    def report(self, step_s: float) -> dict[str, float]:
+        """The means of all losses since the last report, and the time; every process must call it.
 
         step_s: seconds that a step takes
         """
-        means = self.processes.mean({name: total / steps for name, total in self.sums.items()})
+        means = self.processes.mean({name: total / count for name, (total, count) in self.sums.items()})
         self.sums.clear()
         left_s = step_s * (self.schedule.steps - self.done)
         clock = {"step": float(self.done), "of": float(self.schedule.steps), "seconds": self.seconds}
@@ -237,7 +238,7 @@ def optimise(
             run.advance()
             if training.done % every == 0 or training.done == schedule.steps:
                 each = (time.monotonic() - started) / (training.done - first)
-                run.log(stage, training.report(step % every + 1, each))
+                run.log(stage, training.report(each))
             if preview is not None and run.picture_due(training.done, schedule.steps):
                 preview(training.done)
             due = run.checkpoint_every and training.done % run.checkpoint_every == 0

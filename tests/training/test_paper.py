@@ -146,8 +146,8 @@ def test_stage_2_has_the_originals_losses_and_gradients(flavour: str, index: int
     query, encoder = teach_query(flavour, index, 1, tmp_path)
     values = golden.arrays(flavour)
     line = json.loads((tmp_path / "run" / "log.jsonl").read_text().splitlines()[0])
-    for ours, theirs in (("mse", "motion"), ("feature", "reg"), ("total", "loss")):
-        assert line[ours] == pytest.approx(float(values[f"tf_{index}_{theirs}"]), rel=1e-4, abs=1e-5)
+    for name, theirs in (("mse", "motion"), ("feature", "reg"), ("total", "loss")):
+        assert line[name] == pytest.approx(float(values[f"tf_{index}_{theirs}"]), rel=1e-4, abs=1e-5)
     ours = dict(norms(query, query_names(query.config))) | dict(norms(encoder, speech_names(encoder)))
     assert_norms(ours, values, f"tf_{index}")
 
