@@ -96,6 +96,8 @@ class QueryStage:
     """Stage 2.  feature_, class_, motion_, velocity_, gap_weight: of the named losses;
     feature_scaled: divide the feature error by the variance of the codes' vectors;
     mse_weight: of the paper's motion error;
+    hold_share: share of the steps, at first, in which the speech encoder keeps still: a code query that
+        knows nothing yet would only spoil it;
     past_noise: standard deviation of noise on the fed-back motion, as a share of the motion's own;
     past_drop: share of windows whose fed-back motion is blanked altogether;
     self_share: share of windows that read the model's own first-pass prediction as past motion
@@ -109,6 +111,7 @@ class QueryStage:
     motion_weight: float = 1.0
     velocity_weight: float = 0.5
     gap_weight: float = 2.0
+    hold_share: float = 0.08
     past_noise: float = 0.15
     past_drop: float = 0.15
     self_share: float = 0.5
@@ -199,10 +202,11 @@ _DEFAULT = Preset(
     ),
     speech_stage=SpeechStage(Schedule(steps=6000, batch=16, window_s=4.0, rate=1e-3, bfloat16=True)),
     codebook_stage=CodebookStage(
-        Schedule(steps=1500, batch=32, window_s=2.0, rate=1e-3, ema=0.99),
+        Schedule(steps=1600, batch=32, window_s=2.0, rate=1e-3, ema=0.99),
+        plain_share=0.25,
     ),
-    query_stage=QueryStage(Schedule(steps=4500, batch=16, window_s=4.0, rate=5e-4, bfloat16=True)),
-    region_weights={"lips": 8.0, "jaw": 1.0, "eyelids": 4.0, "upper_face": 1.0, "lower_teeth": 1.0},
+    query_stage=QueryStage(Schedule(steps=4000, batch=16, window_s=4.0, rate=5e-4, bfloat16=True)),
+    region_weights={"lips": 8.0, "jaw": 1.0, "eyelids": 4.0, "upper_face": 3.0, "lower_teeth": 1.0},
     parts=PartSizes(components=(6, 1, 1), hidden=(96, 32, 32)),
     corpus_minutes=240.0,
 )
@@ -264,6 +268,7 @@ def _paper(codec: CodecConfig, query: QueryConfig, speech: SpeechConfig, halving
             motion_weight=0.0,
             velocity_weight=0.0,
             gap_weight=0.0,
+            hold_share=0.0,
             past_noise=0.0,
             past_drop=0.0,
             self_share=0.0,

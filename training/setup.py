@@ -79,7 +79,7 @@ def make_setup(
     codec.vertex_basis.copy_(torch.from_numpy(basis.rows))
     sounds = make_sounds(dataset.clips, encoder, seed)
     sampler = WindowSampler(dataset, basis, sounds, preset.speech.fps, seed)
-    metric = motion_metric(basis.rows, dataset.face, preset.region_weights)
+    metric = motion_metric(basis.rows, dataset.face, preset.region_weights, basis.part)
     motion = sampler.sample_motion()
     gaps = lip_gaps(dataset.face, basis.rows, motion[:: max(1, len(motion) // GAP_FRAMES)])
     if preset.scaled_start:

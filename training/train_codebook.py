@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from codetalker_blender.engine.codebook import Codec
 from codetalker_blender.engine.query import CodeQuery
@@ -22,22 +22,32 @@ from .motion_losses import MotionLosses
 from .processes import PROCESS_SEED, Processes
 from .whole_clips import Sampler
 
+#: Standard deviation of the latents when the codebook is laid on them.  The quantiser's loss grows with its
+#: square: much smaller, and the latents run away from the codes; much larger, and the motion is not learnt.
+LATENT_SPREAD = 2.0
 #: Draws pictures after so many steps.
 Preview = Callable[[int], None]
 
 
 class CodebookRestarts:
-    """Replaces codes that nothing has chosen for a while by encoder outputs of the newest batch."""
+    """Replaces codes that nothing has chosen for a while by encoder outputs that no code is near.
+
+    Outputs of the newest batch are drawn by their squared distance from their codes, so that rare motion
+    (a blink fills a twelfth of the time) gets codes as well.
+    """
 
     def __init__(self, codec: Codec, seed: int) -> None:
         self._codec = codec
         self._random = torch.Generator().manual_seed(seed)
         self._used = torch.zeros(codec.config.code_count)
         self._latent: Tensor | None = None
+        self._far = torch.zeros(0)
 
     def saw(self, latent: Tensor, codes: Tensor) -> None:
         self._used += torch.bincount(codes.flatten(), minlength=len(self._used)).to(self._used)
         self._latent = latent.detach().reshape(-1, self._codec.config.code_dim)
+        own = self._codec.quantiser.lookup(codes).detach().reshape(self._latent.shape)
+        self._far = (self._latent - own).square().sum(-1).cpu()
 
     def restart(self, processes: Processes | None = None) -> int:
         """Restart all dead codes and forget the counts; returns how many there were.
@@ -48,7 +58,7 @@ class CodebookRestarts:
         used = self._used if processes is None else processes.total(self._used)
         dead = (used == 0).nonzero().flatten()
         if len(dead) and self._latent is not None:
-            picks = torch.randint(len(self._latent), (len(dead),), generator=self._random)
+            picks = torch.multinomial(self._far + 1e-12, len(dead), generator=self._random)
             codebook = self._codec.quantiser.codebook
             with torch.no_grad():
                 codebook[dead.to(codebook.device)] = self._latent[picks.to(codebook.device)].to(codebook)
@@ -85,41 +95,67 @@ def fit_scales(codec: Codec, query: CodeQuery, motion: Tensor) -> None:
 
 
 def lay_codebook(codec: Codec, latent: Tensor, seed: int, rounds: int = 10) -> None:
-    """Put the codes on the latents' clusters (k-means from a random start).
+    """Put the codes on the latents' clusters, an equal share of them on each component's.
 
-    latent: (..., H*C); every component's vectors share the one codebook.
+    latent: (..., H*C); every component's vectors share the one codebook.  k-means++ (Arthur and
+    Vassilvitskii 2007): far-off vectors become centres too, so that blinks are not lost among open lids.
     """
-    vectors = latent.detach().reshape(-1, codec.config.code_dim)
+    config = codec.config
     random = torch.Generator().manual_seed(seed)
-    first = torch.randperm(len(vectors), generator=random)[: codec.config.code_count]
-    codes = vectors[first.to(vectors.device)].clone()
-    for _ in range(rounds):
-        nearest = torch.cdist(vectors, codes).argmin(dim=1)
-        sums = torch.zeros_like(codes).index_add_(0, nearest, vectors)
-        counts = torch.bincount(nearest, minlength=len(codes))[:, None]
-        codes = torch.where(counts > 0, sums / counts.clamp_min(1), codes)
+    vectors = latent.detach().reshape(-1, config.components, config.code_dim)
+    count = config.code_count // config.components
     with torch.no_grad():
-        codec.quantiser.codebook[: len(codes)] = codes
+        for component in range(config.components):
+            codes = _clusters(vectors[:, component], count, random, rounds)
+            codec.quantiser.codebook[component * count : (component + 1) * count] = codes
+
+
+def _clusters(vectors: Tensor, count: int, random: torch.Generator, rounds: int) -> Tensor:
+    """k-means centres (count, C) of ``vectors`` (n, C)."""
+
+    def draw(weights: Tensor) -> Tensor:
+        return vectors[torch.multinomial(weights.cpu(), 1, generator=random).to(vectors.device)]
+
+    centres = draw(torch.ones(len(vectors)))
+    for _ in range(count - 1):
+        far = torch.cdist(vectors, centres).amin(dim=1).square() + 1e-12
+        centres = torch.cat((centres, draw(far)))
+    for _ in range(rounds):
+        nearest = torch.cdist(vectors, centres).argmin(dim=1)
+        sums = torch.zeros_like(centres).index_add_(0, nearest, vectors)
+        members = torch.bincount(nearest, minlength=count)[:, None]
+        centres = torch.where(members > 0, sums / members.clamp_min(1), centres)
+    return centres
+
+
+def scale_latent(codec: Codec, scale: float) -> None:
+    """Latents and codes ``scale`` times as large; the decoder's first Linear takes it back.
+
+    Does nothing to a codec without projections around its codes.
+    """
+    last, first = codec.encoder.code_projection, codec.decoder.code_projection
+    if not (isinstance(last, nn.Linear) and isinstance(first, nn.Linear)):
+        return
+    with torch.no_grad():
+        codec.quantiser.codebook.mul_(scale)
+        last.weight.mul_(scale)
+        last.bias.mul_(scale)
+        first.weight.div_(scale)
 
 
 def set_apart(codec: Codec, query: CodeQuery, distance: float = 400.0) -> None:
     """Scale codes and features so that the median nearest neighbour is ``distance`` away (squared).
 
     Generation draws codes by softmax(-distance / temperature) and classes by softmax(logit / temperature):
-    at the temperature that draws classes as they were learnt (1), features then take their nearest code.
-    Nothing else changes: the decoder's first Linear takes the scale back.
+    at the temperature that draws classes as they were learnt (1), features then take their nearest code,
+    but where two codes are as good as equally near.
     """
     with torch.no_grad():
         codes = codec.quantiser.codebook
         apart = torch.cdist(codes, codes).fill_diagonal_(torch.inf).amin(dim=1)
-        scale = (distance**0.5) / apart.median()
-        codes.mul_(scale)
+        scale = float(distance**0.5 / apart.median())
+        scale_latent(codec, scale)
         query.feature_map.weight.mul_(scale)
-        last, first = codec.encoder.code_projection, codec.decoder.code_projection
-        assert isinstance(last, torch.nn.Linear) and isinstance(first, torch.nn.Linear)
-        last.weight.mul_(scale)
-        last.bias.mul_(scale)
-        first.weight.div_(scale)
 
 
 def train_codebook(
@@ -158,8 +194,9 @@ def train_codebook(
         if step == plain_steps and plain_steps:
             wide = sampler.draw(4 * schedule.batch, frames).motion.to(device)
             with torch.no_grad():
+                scale_latent(codec, LATENT_SPREAD / float(codec.encoder(wide).std()))
                 lay_codebook(codec, codec.encoder(wide), seed)
-            processes.share_weights([codec.quantiser])
+            processes.share_weights([codec])
         predicted, latent, codes = codec(motion)
         restarts.saw(latent, codes)
         total, found = motion_losses(predicted, motion)

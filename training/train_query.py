@@ -90,8 +90,7 @@ def train_query(
                 with torch.no_grad():
                     features, _ = query(speech.detach(), past, batch.style)
                     own = decoded(None if features is None else features.float(), codes)
-                # what is drawn by chance has no single prediction that could stand in for the truth
-                past = torch.where(regressed_rows > 0, shifted(batch.before, own.float()), past)
+                past = shifted(batch.before, own.float())
         if stage.past_noise:
             past = past + noise * torch.randn(past.shape, generator=random).to(device)
         if stage.past_drop:
@@ -105,6 +104,8 @@ def train_query(
             with torch.no_grad():
                 codes = codec.encode(batch.motion)
         speech = sampler.speech(batch)
+        if step < stage.hold_share * schedule.steps:
+            speech = speech.detach()
         features, logits = query(speech, past_of(batch, speech, codes, step), batch.style)
         result: dict[str, Tensor] = {}
         total = torch.zeros((), device=device)

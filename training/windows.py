@@ -53,27 +53,30 @@ def vertex_basis(
     largest: int = 128,
     tolerance_mm: float = 0.1,
 ) -> VertexBasis:
-    """The smallest basis that spans ``deltas`` (K, V, 3) metres to ``tolerance_mm``, part by part.
+    """A basis that spans ``deltas`` (K, V, 3) metres to ``tolerance_mm``, part by part.
 
     shape_part: (K,) the part of each shape (None: one part).  The last part comes first into the basis, so
     that the rows of brows and lids move nothing that their shapes do not move.
+    Gram-Schmidt in the shapes' order: a singular value decomposition turns freely within the equal values
+    of mirrored shapes, by the number of threads even, and the stages of a run must agree on the basis.
     """
     flat = deltas.reshape(len(deltas), -1).astype(np.float64)
     of = np.zeros(len(deltas), np.int64) if shape_part is None else shape_part
     kept = np.zeros((0, flat.shape[1]))
     parts: list[int] = []
     for part in sorted(set(of.tolist()), reverse=True):
-        own = flat[of == part]
-        left = own - own @ kept.T @ kept
-        _, sizes, rows = np.linalg.svd(left, full_matrices=False)
-        for rank in range(1, min(largest - len(kept), len(sizes)) + 1):
-            grown = np.concatenate((rows[:rank], kept))
-            error_mm = _largest_error_mm(own, grown)
-            if error_mm <= tolerance_mm:
-                break
-        else:
-            raise ValueError(f"no basis of rank <= {largest} spans the shapes to {tolerance_mm} mm")
-        kept, parts = grown, [part] * rank + parts
+        own: list[NDArray[np.float64]] = []
+        for shape in flat[of == part]:
+            left = shape
+            for _ in range(2):  # once more takes off what rounding left
+                rows = np.concatenate((np.reshape(own, (-1, flat.shape[1])), kept))
+                left = left - left @ rows.T @ rows
+            if np.linalg.norm(left.reshape(-1, 3), axis=-1).max() * 1e3 > tolerance_mm:
+                own.append(left / np.linalg.norm(left))
+        kept = np.concatenate((np.reshape(own, (-1, flat.shape[1])), kept))
+        parts = [part] * len(own) + parts
+    if len(kept) > largest:
+        raise ValueError(f"no basis of rank <= {largest} spans the shapes to {tolerance_mm} mm")
     return VertexBasis(
         kept.astype(np.float32),
         (flat @ kept.T).astype(np.float32),
@@ -82,37 +85,34 @@ def vertex_basis(
     )
 
 
-def recorded_basis(dataset: Dataset, largest: int = 128, tolerance_mm: float = 0.1) -> VertexBasis:
-    """A basis of motion that was recorded, where there are no shapes."""
-    rows, error_mm = principal_rows(sampled_offsets(dataset), largest, tolerance_mm)
-    empty = np.zeros((0, len(rows)), np.float32)
-    return VertexBasis(rows, empty, np.zeros(len(rows), np.int64), error_mm)
-
-
 def _largest_error_mm(flat: NDArray[np.float64], rows: NDArray[np.float64]) -> float:
     wrong = (flat - flat @ rows.T @ rows).reshape(len(flat), -1, 3)
     return float(np.linalg.norm(wrong, axis=-1).max() * 1e3)
 
 
-def motion_metric(rows: FloatArray, face: FaceMesh, region_weights: Mapping[str, float]) -> Tensor:
-    """(R, R) L for :func:`training.losses.weighted_motion`.
+def motion_metric(
+    rows: FloatArray, face: FaceMesh, region_weights: Mapping[str, float], part: NDArray[np.int64]
+) -> Tensor:
+    """(P, R, R) L for :func:`training.losses.weighted_motion`, one for each part of the face.
 
+    rows: (R, 3V) vertex basis; part: (R,) the part that each row belongs to
     The face as a whole weighs 1 and every region its own weight, shared out among its vertices, so that a
     region counts by its weight and not by how many vertices it has.  Scaled to millimetres.
     """
     rank, width = rows.shape
     share = np.full(width // 3, 1.0 / (width // 3))
     for name, weight in region_weights.items():
-        vertices = face.regions.get(name, ())
-        if len(vertices):
-            share[vertices] += weight / len(vertices)
+        if len(face.regions[name]):
+            share[face.regions[name]] += weight / len(face.regions[name])
     share /= share.sum()
     per_axis = np.repeat(share, 3)
-    gram = (rows.astype(np.float64) * per_axis) @ rows.T
-    values, vectors = np.linalg.eigh(gram)
-    root = vectors * np.sqrt(np.clip(values, 0.0, None))
+    roots = []
+    for own in np.unique(part):
+        kept = rows * (part == own)[:, None]
+        values, vectors = np.linalg.eigh((kept.astype(np.float64) * per_axis) @ kept.T)
+        roots.append(vectors * np.sqrt(np.clip(values, 0.0, None)))
     # weighted_motion averages over R columns; millimetres RMS come out with this factor
-    return torch.from_numpy((root * 1e3 * np.sqrt(rank)).astype(np.float32))
+    return torch.from_numpy((np.stack(roots) * 1e3 * np.sqrt(rank)).astype(np.float32))
 
 
 @dataclass(frozen=True)

@@ -78,7 +78,7 @@ def test_of_open_and_closed_the_likelier_is_better_than_the_mean() -> None:
 
 
 def test_speed_ignores_where_motion_is_and_sees_that_it_moves() -> None:
-    metric = torch.eye(3)
+    metric = torch.eye(3)[None]
     target = torch.randn(2, 8, 3, generator=torch.Generator().manual_seed(0))
     floor = float(weighted_velocity(target, target, metric))
     assert float(weighted_velocity(target + 0.5, target, metric)) == pytest.approx(floor, abs=1e-4)

@@ -46,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     dataset = made_dataset()
     bundle = train(
-        small_preset(codebook=100, speech=150, query=150), dataset, RunFolder(folder, quiet=True), "made"
+        small_preset(codebook=300, speech=150, query=150), dataset, RunFolder(folder, quiet=True), "made"
     )
     save_bundle(folder / "bundle", bundle, half=True)
     return folder

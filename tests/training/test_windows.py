@@ -94,12 +94,28 @@ def test_lids_shapes_need_no_other_rows_and_brows_none_of_the_mouth(
     assert size[of == 1][:, brow_rows].max() > 2e-2
 
 
+def test_rounding_does_not_turn_the_basis_of_mirrored_shapes() -> None:
+    """Stages of one run, and its processes, make the basis each for itself."""
+    random = np.random.default_rng(0)
+    noisy = HEAD.deltas + (1e-9 * random.standard_normal(HEAD.deltas.shape)).astype(np.float32)
+    of = shape_parts(HEAD.deltas, HEAD.face)
+    np.testing.assert_allclose(vertex_basis(noisy, of).rows, vertex_basis(HEAD.deltas, of).rows, atol=1e-5)
+
+
+def test_a_part_that_later_parts_span_needs_no_rows() -> None:
+    deltas = np.zeros((2, 5, 3), np.float32)
+    deltas[0, 0, 2], deltas[1, 0, 2] = 0.005, 0.003
+    basis = vertex_basis(deltas, np.array([0, 1]))
+    assert basis.part.tolist() == [1]
+    np.testing.assert_allclose(basis.from_weights @ basis.rows, deltas.reshape(2, -1), atol=1e-7)
+
+
 def test_the_weighted_error_is_the_vertices_own() -> None:
     """In coefficients it must equal the weighted root mean square over vertices, in mm."""
     dataset = made_dataset()
     basis = vertex_basis(dataset.deltas)
     lips = dataset.face.regions["lips"]
-    metric = motion_metric(basis.rows, dataset.face, {"lips": 3.0})
+    metric = motion_metric(basis.rows, dataset.face, {"lips": 3.0}, basis.part)
     random = np.random.default_rng(0)
     error = random.standard_normal((5, 3)).astype(np.float32) * 0.01
     offsets = (error @ basis.rows).reshape(5, -1, 3)
@@ -108,6 +124,25 @@ def test_the_weighted_error_is_the_vertices_own() -> None:
     share /= share.sum()
     wanted = 1e3 * np.sqrt((np.square(offsets).sum(-1) * share).sum(-1)).mean()
     got = losses.weighted_motion(torch.from_numpy(error), torch.zeros(5, 3), metric)
+    assert float(got) == pytest.approx(wanted, rel=1e-3)
+
+
+def test_the_parts_of_the_face_are_judged_apart() -> None:
+    """The mouth by the mean of its frames, what rests most of the time by its root mean square."""
+    dataset = made_dataset()
+    basis = vertex_basis(dataset.deltas)
+    rank = len(basis.rows)
+    parts = np.arange(rank) % 2
+    both = motion_metric(basis.rows, dataset.face, {}, parts)
+    error = np.random.default_rng(0).standard_normal((40, rank)) * 0.01
+    error[4:, parts == 1] = 0.0
+    per_part = []
+    for part in (0, 1):
+        offsets = ((error * (parts == part)) @ basis.rows).reshape(40, -1, 3)
+        per_part.append(1e3 * np.sqrt(np.square(offsets).sum(-1).mean(-1)))
+    wanted = per_part[0].mean() + np.sqrt(np.square(per_part[1]).mean())
+    moved = torch.from_numpy(error.astype(np.float32))
+    got = losses.weighted_motion(moved, torch.zeros(40, rank), both)
     assert float(got) == pytest.approx(wanted, rel=1e-3)
 
 
