@@ -92,13 +92,6 @@ def recorded_basis(dataset: Dataset, largest: int = 128, tolerance_mm: float = 0
     return VertexBasis(rows, empty, np.zeros(len(rows), np.int64), error_mm)
 
 
-def recorded_basis(dataset: Dataset, largest: int = 128, tolerance_mm: float = 0.1) -> VertexBasis:
-    """A basis of motion that was recorded, where there are no shapes."""
-    rows, error_mm = principal_rows(sampled_offsets(dataset), largest, tolerance_mm)
-    empty = np.zeros((0, len(rows)), np.float32)
-    return VertexBasis(rows, empty, np.zeros(len(rows), np.int64), error_mm)
-
-
 def _largest_error_mm(flat: NDArray[np.float64], rows: NDArray[np.float64]) -> float:
     wrong = (flat - flat @ rows.T @ rows).reshape(len(flat), -1, 3)
     return float(np.linalg.norm(wrong, axis=-1).max() * 1e3)
