@@ -20,7 +20,7 @@ from codetalker_blender.engine.speech import FRAME_RATE_HZ, SpeechConfig, Speech
 from codetalker_blender.errors import UserError
 
 from .config import Preset, Schedule
-from .datasets.clip import Dataset
+from .datasets.clip import Clip, Dataset
 from .gaps import Gaps, lip_gaps, no_gaps
 from .parts import keep_apart, shape_parts
 from .processes import PROCESS_SEED, Processes
@@ -34,6 +34,15 @@ GAP_FRAMES = 4000
 
 
 @dataclass(frozen=True)
+class Course:
+    """What a stage learns from.  metric: None where no loss weighs regions"""
+
+    sampler: Sampler
+    metric: Tensor | None
+    gaps: Gaps
+
+
+@dataclass(frozen=True)
 class Setup:
     """What is trained, and with what.
 
@@ -41,6 +50,7 @@ class Setup:
     metric: None where no loss weighs regions; regressed: (D,) 1 where a motion coefficient belongs to the
         regressed components, 0 where to classes
     units_per_metre: of the motion that the networks see
+    speech_course: what the speech stage learns from, where it is not the data of the others
     """
 
     preset: Preset
@@ -52,12 +62,19 @@ class Setup:
     gaps: Gaps
     regressed: Tensor
     units_per_metre: float
+    speech_course: Course | None = None
 
 
 def make_setup(
-    preset: Preset, dataset: Dataset, processes: Processes, pretrained: Wav2Vec2Model | None = None
+    preset: Preset,
+    dataset: Dataset,
+    processes: Processes,
+    pretrained: Wav2Vec2Model | None = None,
+    speech_dataset: Dataset | None = None,
 ) -> Setup:
     """Networks from the preset's seed; ``pretrained`` takes the place of the encoder's random weights.
+
+    speech_dataset: for the speech stage alone, where the data knows no phones
 
     Raises UserError when the data does not suit the preset.
     """
@@ -68,26 +85,63 @@ def make_setup(
     encoder, codec, query = SpeechEncoder(preset.speech), Codec(preset.codec), CodeQuery(preset.query)
     if pretrained is not None:
         encoder.network = pretrained
-    seed = preset.seed + PROCESS_SEED * processes.index
+    course = _course(preset, dataset, basis, encoder, processes)
     if basis is None:
-        units = dataset.units_per_metre
+        everything, units = torch.ones(preset.query.motion_dim), dataset.units_per_metre
+    else:
+        codec.vertex_basis.copy_(torch.from_numpy(basis.rows))
+        everything, units = torch.from_numpy((basis.part == 0).astype(np.float32)), 1.0
+        if preset.scaled_start:
+            fit_scales(codec, query, torch.from_numpy(course.sampler.sample_motion()))
+        if preset.parts is not None:
+            keep_apart(codec, preset.parts, torch.from_numpy(basis.part))
+    own = None
+    if speech_dataset is not None:
+        speech_dataset = resampled(speech_dataset, preset.speech.fps)
+        own_basis = None if preset.vertex_motion else motion_basis(preset, speech_dataset)
+        own = _course(preset, speech_dataset, own_basis, encoder, processes)
+    sampler, metric, gaps = course.sampler, course.metric, course.gaps
+    return Setup(preset, encoder, codec, query, sampler, metric, gaps, everything, units, own)
+
+
+def _course(
+    preset: Preset,
+    dataset: Dataset,
+    basis: VertexBasis | None,
+    encoder: SpeechEncoder,
+    processes: Processes,
+) -> Course:
+    """Batches of ``dataset``: windows on ``basis``, or whole clips of all vertices."""
+    if basis is None:
         clips = WholeClips(
-            dataset, encoder, units, preset.seed, index=processes.index, processes=processes.count
-        )
-        everything = torch.ones(preset.query.motion_dim)
-        return Setup(preset, encoder, codec, query, clips, None, no_gaps(), everything, units)
-    codec.vertex_basis.copy_(torch.from_numpy(basis.rows))
+            dataset, encoder, dataset.units_per_metre, preset.seed,
+            index=processes.index, processes=processes.count,
+        )  # fmt: skip
+        return Course(clips, None, no_gaps())
+    seed = preset.seed + PROCESS_SEED * processes.index
     sounds = make_sounds(dataset.clips, encoder, seed)
     sampler = WindowSampler(dataset, basis, sounds, preset.speech.fps, seed)
     metric = motion_metric(basis.rows, dataset.face, preset.region_weights, basis.part)
     motion = sampler.sample_motion()
     gaps = lip_gaps(dataset.face, basis.rows, motion[:: max(1, len(motion) // GAP_FRAMES)])
-    if preset.scaled_start:
-        fit_scales(codec, query, torch.from_numpy(motion))
-    if preset.parts is not None:
-        keep_apart(codec, preset.parts, torch.from_numpy(basis.part))
-    regressed = torch.from_numpy((basis.part == 0).astype(np.float32))
-    return Setup(preset, encoder, codec, query, sampler, metric, gaps, regressed, 1.0)
+    return Course(sampler, metric, gaps)
+
+
+def resampled(dataset: Dataset, fps: float) -> Dataset:
+    """Clips of shape weights at another frame rate, linearly between their frames."""
+
+    def moved(clip: Clip) -> Clip:
+        if clip.vertices is not None:
+            raise ValueError(f"clip '{clip.name}' is recorded; only shape weights are resampled")
+        place = np.arange(max(1, round(clip.frame_count / clip.fps * fps))) * (clip.fps / fps)
+        left = np.minimum(place.astype(np.int64), clip.frame_count - 1)
+        right = np.minimum(left + 1, clip.frame_count - 1)
+        share = np.minimum(place - left, 1.0)[:, None]
+        weights = (1.0 - share) * clip.weights[left] + share * clip.weights[right]
+        return replace(clip, fps=fps, weights=weights.astype(np.float32))
+
+    clips = tuple(clip if clip.fps == fps else moved(clip) for clip in dataset.clips)
+    return replace(dataset, clips=clips)
 
 
 def motion_basis(preset: Preset, dataset: Dataset) -> VertexBasis:

@@ -87,6 +87,9 @@ def _train(stage: str, setup: Setup, dataset: Dataset, run: RunFolder) -> None:
             codec, sampler, metric, gaps, preset.codebook_stage, run, preset.seed, previews.of_codebook
         )
     elif stage == "speech" and preset.speech_stage is not None:
+        own = setup.speech_course
+        if own is not None:
+            sampler, metric, gaps = own.sampler, own.metric, own.gaps
         train_speech(encoder, sampler, metric, gaps, preset.speech_stage, run)
     else:
         train_query(

@@ -30,9 +30,7 @@ from .wav2vec import start_pretrained
 
 __all__ = ["fitted", "main", "train"]
 
-_OURS = DataNotes(
-    "made speech on the demo head (flite and espeak-ng; motion by an articulation model)", licence="CC0-1.0"
-)
+_OURS = DataNotes("speech by flite and espeak-ng with motion by an articulation model", licence="CC0-1.0")
 _NAMES = {
     "vocaset": "VOCASET",
     "biwi": "BIWI",
@@ -67,6 +65,7 @@ def parser(stage: str | None) -> argparse.ArgumentParser:
     add("--seed", type=int, default=0)
     add("--minutes", type=positive, help="of the made corpus, in place of the preset's")
     add("--wav2vec", metavar="DIR|NAME", help="start the speech encoder from these weights")
+    add("--corpus-speech", action="store_true", help="teach the speech encoder phones on the made corpus")
     add("--online", action="store_true", help="let --wav2vec fetch a name from the Hugging Face hub")
     add("--mixed-precision", choices=("no", "fp16", "bf16"), help="default: what the launch says")
     add("--cpu", action="store_true", help="stay on the CPU")
@@ -109,15 +108,17 @@ def _command(options: argparse.Namespace, stage: str | None) -> str:
     pretrained = None
     if options.wav2vec is not None:
         preset, pretrained = start_pretrained(preset, options.wav2vec, options.online)
-    minutes = (options.minutes or preset.corpus_minutes) if source.kind == SYNTHETIC else None
+    corpus_minutes = options.minutes or preset.corpus_minutes
+    minutes = corpus_minutes if source.kind == SYNTHETIC else None
     processes = Processes(cpu=options.cpu, mixed_precision=options.mixed_precision)
     every = preset.checkpoint_every if options.checkpoint_every is None else options.checkpoint_every
     run = RunFolder(
         options.run,
         config={
             "preset": preset,
-            "data": {"kind": source.kind, "path": str(source.path), "minutes": minutes},
+            "data": {"kind": source.kind, "path": str(source.path), "minutes": options.minutes},
             "wav2vec": options.wav2vec,
+            "corpus_speech": options.corpus_speech,
         },
         seed=options.seed,
         # one stage's command adds to a run that others began
@@ -135,7 +136,11 @@ def _command(options: argparse.Namespace, stage: str | None) -> str:
             )
     with processes.main_first():
         dataset = source.open(TRAIN, options, seed=options.seed, minutes=minutes)
-    run_stages(make_setup(preset, dataset, processes, pretrained), dataset, run, notes, wanted)
+        corpus = None
+        if options.corpus_speech:
+            corpus = data_source([SYNTHETIC]).open(TRAIN, options, seed=options.seed, minutes=corpus_minutes)
+    setup = make_setup(preset, dataset, processes, pretrained, corpus)
+    run_stages(setup, dataset, run, notes, wanted)
     if not processes.is_main:
         return ""
     if stage is not None:
@@ -146,12 +151,15 @@ def _command(options: argparse.Namespace, stage: str | None) -> str:
 
 
 def _notes(source: DataSource, options: argparse.Namespace) -> DataNotes:
-    """Refuses --minutes where there is nothing to make."""
+    """What the card says about the data.  Refuses options that do not go together."""
+    if options.corpus_speech and (source.kind == SYNTHETIC or options.wav2vec is not None):
+        raise UserError("--corpus-speech is for other data than the made corpus, and without --wav2vec.")
     if source.kind == SYNTHETIC:
         return _OURS
-    if options.minutes is not None:
+    if options.minutes is not None and not options.corpus_speech:
         raise UserError("--minutes is for the made corpus; recorded data is used whole.")
-    return DataNotes(_NAMES[source.kind])
+    own = ", its speech encoder first on made speech" if options.corpus_speech else ""
+    return DataNotes(_NAMES[source.kind] + own)
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ from training.datasets.vocaset import read_vocaset
 from training.processes import Processes
 from training.recorded_basis import clip_coefficients, principal_rows, sampled_offsets
 from training.run_folder import RunFolder
-from training.setup import at_rate, fitted, make_setup
-from training.stages import DataNotes
+from training.setup import at_rate, fitted, make_setup, resampled
+from training.stages import DataNotes, run_stages
 from training.train import train
 from training.windows import WindowSampler, recorded_basis
 
@@ -160,6 +160,31 @@ def test_whole_clips_are_in_the_data_sets_own_units_and_windows_in_metres(kind: 
     first = dataset.offsets(dataset.clips[0]).reshape(-1, back.shape[1])[:5]
     np.testing.assert_allclose(back, first, atol=1e-3)
     assert (ours.units_per_metre, paper.units_per_metre) == (1.0, dataset.units_per_metre)
+
+
+@pytest.mark.parametrize("paper", [False, True])
+def test_the_speech_encoder_may_learn_phones_elsewhere(paper: bool, tmp_path: Path) -> None:
+    """Recorded data knows no phones; made speech of another head and frame rate does."""
+    dataset, speech = read("folder", tmp_path / "data"), made_dataset(clips=2, seconds=2.0)
+    preset = small_paper("vocaset") if paper else small_preset(codebook=3, speech=10, query=3)
+    run = RunFolder(tmp_path / "run", quiet=True, report_every=5)
+    setup = make_setup(preset, dataset, run.processes, speech_dataset=speech)
+    run_stages(setup, dataset, run, NOTES, ("speech",))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["phone"] < lines[0]["phone"]
+    assert setup.preset.speech.fps == 25.0
+
+
+def test_shape_weights_at_another_frame_rate_are_the_same_motion() -> None:
+    dataset = made_dataset(clips=1)
+    ramp = np.linspace(0.0, 1.0, dataset.clips[0].frame_count, dtype=np.float32)[:, None].repeat(3, axis=1)
+    dataset = replace(dataset, clips=(replace(dataset.clips[0], weights=ramp),))
+    clip = resampled(dataset, 25.0).clips[0]
+    assert (clip.fps, clip.frame_count) == (25.0, 100)
+    times = np.arange(100) / 25.0
+    wanted = np.minimum(times * 30.0 / (len(ramp) - 1), 1.0)
+    np.testing.assert_allclose(clip.weights[:, 0], wanted, atol=1e-6)
+    assert resampled(dataset, 30.0).clips[0] is dataset.clips[0]
 
 
 def test_only_the_training_split_is_heard(tmp_path: Path) -> None:
