@@ -115,7 +115,7 @@ def _command(options: argparse.Namespace, stage: str | None) -> str:
     run = RunFolder(
         options.run,
         config={
-            "preset": preset,
+            "preset": dataclasses.asdict(preset),
             "data": {"kind": source.kind, "path": str(source.path), "minutes": options.minutes},
             "wav2vec": options.wav2vec,
             "corpus_speech": options.corpus_speech,

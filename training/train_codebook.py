@@ -58,10 +58,13 @@ class CodebookRestarts:
         used = self._used if processes is None else processes.total(self._used)
         dead = (used == 0).nonzero().flatten()
         if len(dead) and self._latent is not None:
-            picks = torch.multinomial(self._far + 1e-12, len(dead), generator=self._random)
+            # a small batch may have fewer outputs than there are dead codes
+            count = min(len(dead), len(self._far))
+            picks = torch.multinomial(self._far + 1e-12, count, generator=self._random)
             codebook = self._codec.quantiser.codebook
             with torch.no_grad():
-                codebook[dead.to(codebook.device)] = self._latent[picks.to(codebook.device)].to(codebook)
+                found = self._latent[picks.to(codebook.device)].to(codebook)
+                codebook[dead[:count].to(codebook.device)] = found
             if processes is not None:
                 processes.share_weights([self._codec.quantiser])
         self._used.zero_()

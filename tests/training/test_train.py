@@ -56,9 +56,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("stage", "name"), [("codebook", "motion_mm"), ("speech", "phone"), ("query", "motion_mm")]
 )
 def test_every_stage_lowers_its_own_loss(trained: Path, stage: str, name: str) -> None:
-    lines = stage_lines(trained, stage)
-    assert len(lines) >= 2
-    assert lines[-1][name] < 0.8 * lines[0][name]
+    # the codebook's first lines are the plain autoencoder's
+    values = [line[name] for line in stage_lines(trained, stage) if name in line]
+    assert len(values) >= 2
+    assert values[-1] < 0.8 * values[0]
 
 
 def test_the_trained_bundle_loads_and_follows_the_sound(trained: Path) -> None:
@@ -184,11 +185,17 @@ def test_codes_are_laid_on_the_latents_clusters() -> None:
     assert nearest.max() < 0.1
 
 
-def test_fewer_latents_than_codes_leave_the_other_codes_alone() -> None:
+def test_fewer_latents_than_codes_are_all_met() -> None:
+    """And in a restart, which has no more latents to give than the batch had."""
     codec = tiny_networks(*tiny_configs("streamable", 42))[0]
-    before = codec.quantiser.codebook.detach().clone()
-    lay_codebook(codec, torch.randn(1, 2, 32), seed=0)
-    assert torch.equal(codec.quantiser.codebook.detach()[8:], before[8:])
+    latent = torch.randn(1, 2, 32)
+    lay_codebook(codec, latent, seed=0)
+    codes = codec.quantiser.codebook.detach()
+    assert codes.isfinite().all()
+    assert torch.cdist(latent.reshape(-1, 8), codes).amin(dim=1).max() < 1e-3
+    restarts = CodebookRestarts(codec, seed=0)
+    restarts.saw(latent[:, :1], codec.quantiser.nearest(latent[:, :1]))
+    assert restarts.restart() > 4
 
 
 def test_past_motion_is_the_frame_before() -> None:

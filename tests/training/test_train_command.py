@@ -120,6 +120,21 @@ def test_a_run_on_changed_data_is_refused(
 
 
 @pytest.mark.usefixtures("presets")
+def test_a_resume_with_another_setting_names_it(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "run"
+    assert train.main(options(data, run), stage="codebook") == 0
+    held = json.loads((run / "run.json").read_text())
+    assert held["config"]["preset"]["codebook_stage"]["schedule"]["steps"] == STEPS["codebook"]
+    assert held["config"]["data"]["kind"] == "folder"
+    other = dataclasses.replace(small_preset(**STEPS), region_weights={"lips": 3.0})
+    monkeypatch.setitem(config.PRESETS, "tiny", other)
+    assert train.main(options(data, run), stage="speech") == 2
+    assert "config.preset.region_weights" in last_line(capsys)
+
+
+@pytest.mark.usefixtures("presets")
 def test_scores_go_onto_the_card(data: Path, tmp_path: Path) -> None:
     run, scores = tmp_path / "run", tmp_path / "scores.json"
     assert train.main(options(data, run, "--output", str(tmp_path / "a"), "--licence", "x")) == 0
