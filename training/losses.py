@@ -53,7 +53,7 @@ def weighted_motion(predicted: Tensor, target: Tensor, metric: Tensor) -> Tensor
     # all parts in one product: (..., D) x (D, P * D)
     error = ((predicted - target) @ metric.transpose(0, 1).flatten(1)).unflatten(-1, (parts, width))
     squared = error.square().mean(-1).add(1e-8).flatten(0, -2)
-    return squared[:, 0].sqrt().mean() + squared[:, 1:].mean(dim=0).sqrt().sum()
+    return torch.as_tensor(squared[:, 0].sqrt().mean() + squared[:, 1:].mean(dim=0).sqrt().sum())
 
 
 def weighted_velocity(predicted: Tensor, target: Tensor, metric: Tensor) -> Tensor:

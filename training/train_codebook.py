@@ -45,7 +45,7 @@ class CodebookRestarts:
 
     def saw(self, latent: Tensor, codes: Tensor) -> None:
         self._used += torch.bincount(codes.flatten(), minlength=len(self._used)).to(self._used)
-        self._latent = latent.detach().reshape(-1, self._codec.config.code_dim)
+        self._latent = latent.detach().float().reshape(-1, self._codec.config.code_dim)
         own = self._codec.quantiser.lookup(codes).detach().reshape(self._latent.shape)
         self._far = (self._latent - own).square().sum(-1).cpu()
 
@@ -105,7 +105,8 @@ def lay_codebook(codec: Codec, latent: Tensor, seed: int, rounds: int = 10) -> N
     """
     config = codec.config
     random = torch.Generator().manual_seed(seed)
-    vectors = latent.detach().reshape(-1, config.components, config.code_dim)
+    # means of thousands of vectors need the full precision
+    vectors = latent.detach().float().reshape(-1, config.components, config.code_dim)
     count = config.code_count // config.components
     with torch.no_grad():
         for component in range(config.components):

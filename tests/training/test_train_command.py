@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -229,3 +231,17 @@ def test_the_mouths_curve_is_its_opening() -> None:
     assert curve[7] == pytest.approx(1e3 * np.linalg.norm(upper - lower), rel=1e-5)
     bare = dataclasses.replace(dataset.face, mid_lips=dataset.face.mid_lips[:0])
     assert mouth_curve(bare, offsets)[1].startswith("mean offset")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (shutil.which("flite") and shutil.which("espeak-ng")), reason="no synthesisers")
+def test_the_tiny_preset_shows_in_two_minutes_that_everything_works(tmp_path: Path) -> None:
+    """From nothing: corpus, three stages, bundle."""
+    output = tmp_path / "bundle"
+    started = time.monotonic()
+    more = ["--data", "synthetic", str(tmp_path / "corpus"), "--run", str(tmp_path / "run"), "--cpu"]
+    assert train.main(["--preset", "tiny", "--output", str(output), *more]) == 0
+    assert time.monotonic() - started < 120.0
+    bundle = load_bundle(output)
+    assert bundle.card.licence == "CC0-1.0"
+    assert "streamable" in bundle.card.description
