@@ -30,6 +30,12 @@ from .run_record import first_difference, plain, start_record
 _CLOCK = ("step", "of", "seconds", "left_s")
 
 
+def check_free(folder: Path) -> None:
+    """Raises UserError when ``folder`` holds a run; ask before long work."""
+    if any((folder / name).exists() for name in ("run.json", "log.jsonl", "checkpoints")):
+        raise UserError(f"'{folder}' holds a run already.", "Choose another folder, or resume that run.")
+
+
 class RunFolder:
     """One run, new or resumed.
 
@@ -85,11 +91,8 @@ class RunFolder:
     def _open(self, config: Any, seed: int | None) -> None:
         """Create the folder, or check that it holds the same run, and note this start."""
         path = self.folder / "run.json"
-        held = [path.exists(), self._log.exists(), (self.folder / "checkpoints").exists()]
-        if any(held) and not self.resume:
-            raise UserError(
-                f"'{self.folder}' holds a run already.", "Choose another folder, or resume that run."
-            )
+        if not self.resume:
+            check_free(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         record: dict[str, Any] = {"config": config, "seed": seed, "starts": []}
         if path.exists():

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from codetalker_blender.engine.bundle import Bundle, check_bundle_place
@@ -23,7 +23,7 @@ from .datasets.clip import Dataset
 from .datasets.splits import TRAIN
 from .export import export, save
 from .processes import Processes
-from .run_folder import RunFolder
+from .run_folder import RunFolder, check_free
 from .setup import fitted, make_setup
 from .stages import NO_NOTES, STAGES, DataNotes, finished_steps, run_stages
 from .wav2vec import start_pretrained
@@ -108,10 +108,20 @@ def _command(options: argparse.Namespace, stage: str | None) -> str:
     pretrained = None
     if options.wav2vec is not None:
         preset, pretrained = start_pretrained(preset, options.wav2vec, options.online)
+    # one stage's command adds to a run that others began
+    resume = options.resume or (stage is not None and (options.run / "run.json").exists())
+    if not resume:
+        check_free(options.run)
     corpus_minutes = options.minutes or preset.corpus_minutes
-    minutes = corpus_minutes if source.kind == SYNTHETIC else None
     processes = Processes(cpu=options.cpu, mixed_precision=options.mixed_precision)
-    every = preset.checkpoint_every if options.checkpoint_every is None else options.checkpoint_every
+    with processes.main_first():
+        minutes = corpus_minutes if source.kind == SYNTHETIC else None
+        dataset = source.open(TRAIN, options, seed=options.seed, minutes=minutes)
+        corpus = None
+        if options.corpus_speech:
+            corpus = data_source([SYNTHETIC]).open(TRAIN, options, seed=options.seed, minutes=corpus_minutes)
+    setup = make_setup(preset, dataset, processes, pretrained, corpus)
+    # nothing is written before all that can be refused was looked at
     run = RunFolder(
         options.run,
         config={
@@ -121,12 +131,12 @@ def _command(options: argparse.Namespace, stage: str | None) -> str:
             "corpus_speech": options.corpus_speech,
         },
         seed=options.seed,
-        # one stage's command adds to a run that others began
-        resume=options.resume or (stage is not None and (options.run / "run.json").exists()),
-        checkpoint_every=every,
+        resume=resume,
+        checkpoint_every=(
+            preset.checkpoint_every if options.checkpoint_every is None else options.checkpoint_every
+        ),
         processes=processes,
     )
-    wanted: Collection[str] = STAGES if stage is None else (stage,)
     if stage is not None and not options.resume:
         done = finished_steps(run, stage)
         if done is not None:
@@ -134,13 +144,7 @@ def _command(options: argparse.Namespace, stage: str | None) -> str:
                 f"The stage '{stage}' of '{options.run}' has {done} steps already.",
                 "Give --resume to go on, or choose another folder.",
             )
-    with processes.main_first():
-        dataset = source.open(TRAIN, options, seed=options.seed, minutes=minutes)
-        corpus = None
-        if options.corpus_speech:
-            corpus = data_source([SYNTHETIC]).open(TRAIN, options, seed=options.seed, minutes=corpus_minutes)
-    setup = make_setup(preset, dataset, processes, pretrained, corpus)
-    run_stages(setup, dataset, run, notes, wanted)
+    run_stages(setup, dataset, run, notes, STAGES if stage is None else (stage,))
     if not processes.is_main:
         return ""
     if stage is not None:

@@ -98,13 +98,16 @@ def test_a_missing_stage_is_named(data: Path, tmp_path: Path, capsys: pytest.Cap
         ((), "needs a licence"),
         (("--licence", "x", "--minutes", "3"), "--minutes is for the made corpus"),
         (("--licence", "x", "--wav2vec", "nowhere"), "hears whole clips of raw sound"),
+        (("--licence", "x", "--preset", "biwi", "--data", "blendshapes", "{data}"), "splits.json"),
+        (("--licence", "x", "--data", "folder", "{data}/none"), "There is no folder"),
     ],
 )
 def test_what_cannot_be_is_told_before_any_work(
     more: tuple[str, ...], told: str, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    assert train.main(options(data, run, "--output", str(tmp_path / "b"), *more)) == 2
+    filled = [word.format(data=data) for word in more]
+    assert train.main(options(data, run, "--output", str(tmp_path / "b"), *filled)) == 2
     assert told in last_line(capsys)
     assert not run.exists()
 
