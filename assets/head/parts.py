@@ -19,6 +19,11 @@ PUPIL_END, IRIS_END = 14.5, 34.0
 EYEBALL_SEGMENTS = 20
 
 TEETH_PER_SIDE = 7
+#: Metres.  The arch is a parabola of this parameter as far as the middle incisors reach, runs on straight
+#: along the lips, and bends back by the last length where the rearmost upper tooth ends.
+ARCH_PARAMETER, INCISOR_END, ARCH_END, ARCH_BEND = 0.0265, 0.0036, 0.0235, 0.0070
+#: By how much either row climbs towards its rear end, metres.
+ARCH_RISE = 0.0020
 
 #: Metres, and where along it the first cross-section stands.
 TONGUE_LENGTH, TONGUE_TIP = 0.048, 0.03
@@ -64,26 +69,39 @@ def _add_tube(mesh: HalfMesh, sections: list[Array], *, from_middle: bool) -> li
     return loops
 
 
+def _arch(x: float) -> tuple[float, float]:
+    """Depth (metres) of a dental arch behind its front at x (metres) >= 0, and its slope there.
+
+    Flatter than one parabola, so that the far canine is in sight when the head is turned 40 degrees.
+    """
+    within = min(x, INCISOR_END)
+    beyond, reach = x - within, ARCH_END - INCISOR_END
+    slope = 2 * within / ARCH_PARAMETER
+    depth = within * within / ARCH_PARAMETER + slope * beyond + ARCH_BEND * (beyond / reach) ** 6
+    return depth, slope + 6 * ARCH_BEND / reach * (beyond / reach) ** 5
+
+
 def add_teeth(mesh: HalfMesh, front_y: float, upper: bool) -> None:
     """Half of a dental arch; front_y: depth of its front at the midline."""
     side = 1.0 if upper else -1.0
     edge_z = SEAM_Z - (0.0030 if upper else 0.0032)
     sections = []
-    # A parabola swept tooth by tooth: middle, then each tooth's bulge and its gap to the next.
+    # The arch swept tooth by tooth: middle, then each tooth's bulge and its gap to the next.
     for number in range(2 * TEETH_PER_SIDE + 1):
         gap = number % 2 == 0
         x = 0.0225 * (number / (2 * TEETH_PER_SIDE)) ** 0.95
-        if not upper:
-            x *= 0.93
-        centre = np.array([x, front_y + x * x / 0.0265, 0.0])
-        normal = np.array([2 * x / 0.0265, -1.0, 0.0])
+        x = x + 0.053 * max(0.0, x - INCISOR_END) if upper else 0.93 * x
+        depth, slope = _arch(x)
+        rise = ARCH_RISE * (max(0.0, x - INCISOR_END) / (ARCH_END - INCISOR_END)) ** 2
+        centre = np.array([x, front_y + depth, edge_z + rise])
+        normal = np.array([slope, -1.0, 0.0])
         normal /= np.linalg.norm(normal)
         bulge = -0.0006 if gap and number else 0.0
         short = 0.0006 if gap and number else (0.0003 if number in (3, 5) else 0.0)
         profile = ((bulge, 0.0090), (bulge, 0.0015), (bulge - 0.0006, short))
         back = ((-0.0018, short), (-0.0032, 0.0030), (-0.0034, 0.0090))
         points = [
-            centre + out * normal + np.array([0.0, 0.0, edge_z + side * rise]) for out, rise in profile + back
+            centre + out * normal + np.array([0.0, 0.0, side * height]) for out, height in profile + back
         ]
         sections.append(np.array(points if upper else points[::-1]))
     _add_tube(mesh, sections, from_middle=True)

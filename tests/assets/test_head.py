@@ -124,6 +124,15 @@ def test_at_rest_the_lips_touch_and_hide_the_teeth(head: Head) -> None:
         assert np.abs(teeth[:, 0]).max() < lips[:, 0].max()
 
 
+@pytest.mark.parametrize("arch", ["upper_teeth", "lower_teeth"])
+def test_in_three_quarter_view_the_far_teeth_stay_in_sight(head: Head, arch: str) -> None:
+    turn = np.radians(40.0)
+    teeth = 1e3 * head.rest[head.face.regions[arch]]
+    across = teeth @ np.array([np.cos(turn), -np.sin(turn), 0.0])
+    middle = across[np.abs(teeth[:, 0]) < 1e-6].max()
+    assert across.max() - middle > 8, "millimetres of the far half as the camera sees them"
+
+
 def test_jaw_open_turns_the_jaw(head: Head) -> None:
     opened = head.pose(jawOpen=1)
     assert 24 <= head.mid_opening(opened) <= 30
