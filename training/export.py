@@ -56,11 +56,9 @@ def export(folder: Path, name: str, licence: str = "", metrics: dict[str, Any] |
     seconds = {
         stage: _load(folder, stage, steps, networks.get(stage, ())) for stage, steps in record.stages.items()
     }
-    temperature = 0.0
     if query.config.categorical:
         set_apart(codec, query)
-        temperature = 1.0
-    card = _card(record, name, licence, seconds, temperature, metrics)
+    card = _card(record, name, licence, seconds, metrics)
     return Bundle(card, face, codec, query, encoder).eval()
 
 
@@ -84,7 +82,6 @@ def _card(
     name: str,
     licence: str,
     seconds: dict[str, float],
-    temperature: float,
     metrics: dict[str, Any] | None,
 ) -> ModelCard:
     notes: dict[str, Any] = {
@@ -107,7 +104,7 @@ def _card(
         units_per_metre=record.units_per_metre,
         up_axis=record.up_axis,
         styles=record.styles,
-        temperature=temperature,
+        temperature=record.temperature,
         codec={},
         query={},
         speech={},

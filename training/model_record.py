@@ -26,6 +26,7 @@ class ModelRecord:
     stages: stage -> its steps; units_per_metre: of the motion that the networks see
     data: what they learn from, in words; hours, clips, voices: how much of it
     licence: of a model of that data; "" where its maker must say
+    temperature: the bundle's own
     streamable, half: whether it generates on the fly; whether it is saved in half precision
     """
 
@@ -43,6 +44,7 @@ class ModelRecord:
     voices: tuple[str, ...]
     seed: int
     licence: str
+    temperature: float
     streamable: bool
     half: bool
     format: int = RECORD_FORMAT

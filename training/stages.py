@@ -19,6 +19,7 @@ from .run_folder import RunFolder
 from .setup import Setup
 from .train_codebook import train_codebook
 from .train_query import train_query
+from .train_regressor import REGRESSOR, Regressor, train_regressor
 from .train_speech import train_speech
 
 STAGES = ("codebook", "speech", "query")
@@ -65,17 +66,24 @@ def run_stages(
     steps = stage_steps(setup)
     if run.processes.is_main:
         write_record(run.folder, record(setup, dataset, notes), model_face(setup, dataset))
+    plain = REGRESSOR in wanted
+    if plain:  # it starts where the code query does, and needs no codes
+        steps = {stage: count for stage, count in steps.items() if stage == "speech"}
     for stage in steps:
         done = finished_steps(run, stage)
         if stage not in wanted and done != steps[stage]:
-            if "query" in wanted:
+            if plain or "query" in wanted:
                 raise UserError(
                     f"The stage '{stage}' of '{run.folder}' has {done or 0} of {steps[stage]} steps; "
-                    "the code query needs it.",
+                    f"the {'regressor' if plain else 'code query'} needs it.",
                     f"Run `python -m training.train_{stage}` on that folder first.",
                 )
             continue
         _train(stage, setup, dataset, run)
+    if plain:
+        regressor = Regressor(setup.encoder, setup.preset.query)
+        stage_2 = setup.preset.query_stage
+        train_regressor(regressor, setup.sampler, setup.metric, setup.gaps, stage_2, run)
 
 
 def _train(stage: str, setup: Setup, dataset: Dataset, run: RunFolder) -> None:
@@ -121,6 +129,7 @@ def record(setup: Setup, dataset: Dataset, notes: DataNotes) -> ModelRecord:
         voices=tuple(sorted({clip.voice for clip in dataset.clips})),
         seed=preset.seed,
         licence=notes.licence,
+        temperature=preset.temperature if preset.query.categorical else 0.0,
         streamable=preset.codec.causal and preset.speech.chunked,
         half=not preset.vertex_motion,
     )

@@ -151,8 +151,8 @@ def set_apart(codec: Codec, query: CodeQuery, distance: float = 400.0) -> None:
     """Scale codes and features so that the median nearest neighbour is ``distance`` away (squared).
 
     Generation draws codes by softmax(-distance / temperature) and classes by softmax(logit / temperature):
-    at the temperature that draws classes as they were learnt (1), features then take their nearest code,
-    but where two codes are as good as equally near.
+    at a temperature that draws classes about as they were learnt (1), features then take their nearest
+    code, but where two codes are as good as equally near.
     """
     with torch.no_grad():
         codes = codec.quantiser.codebook
