@@ -68,7 +68,7 @@ def test_the_default_model_is_what_the_extension_promises(default_bundle: Path) 
 
 def test_the_mouth_follows_the_sound_of_sentences_never_heard(spoken: list[Spoken]) -> None:
     scores = [metrics.opening_r(one.wanted_mm, one.opening_mm) for one in spoken]
-    assert np.mean(scores) >= 0.6, dict(zip((one.name for one in spoken), scores, strict=True))
+    assert np.mean(scores) >= 0.85, dict(zip((one.name for one in spoken), scores, strict=True))
 
 
 def test_another_sentences_sound_does_not_explain_the_mouth(spoken: list[Spoken]) -> None:
@@ -84,7 +84,7 @@ def test_another_sentences_sound_does_not_explain_the_mouth(spoken: list[Spoken]
             (own if one is two else other).append(score)
     assert len(other) == 56
     assert np.mean(other) < 0.2
-    assert np.mean(own) - np.mean(other) >= 0.4
+    assert np.mean(own) - np.mean(other) >= 0.5
 
 
 def speech_span(one: Spoken) -> tuple[int, int]:
@@ -97,11 +97,39 @@ def test_lips_close_for_p_b_and_m(spoken: list[Spoken], default_bundle: Path) ->
     rest = metrics.rest_opening_mm(read_face(default_bundle, read_card(default_bundle)))
     closed = [x for one in spoken for x in metrics.bilabial_closures(one.opening_mm, rest, one.phones, 30.0)]
     shut = [x for one in spoken for x in metrics.false_closures(one.opening_mm, rest, one.phones, 30.0)]
-    # Half of these sentences are by a voice never heard, and 46 closures are few: two standard deviations
-    # below the bar of 70 %, which tests/training/test_default_bars.py holds on several hundred.
-    assert len(closed) >= 40 and np.mean(closed) >= 0.56
+    # 44 closures are few: two standard deviations below the bar of 93 %, which
+    # tests/training/test_default_bars.py holds on a thousand
+    assert len(closed) >= 40 and np.mean(closed) >= 0.85
     # a mouth that never opens would close for them too
-    assert len(shut) >= 20 and np.mean(shut) <= 0.15
+    assert len(shut) >= 20 and np.mean(shut) <= 0.07
+
+
+def test_the_lower_lip_meets_the_teeth_for_f_and_v(spoken: list[Spoken], default_bundle: Path) -> None:
+    face = read_face(default_bundle, read_card(default_bundle))
+    met = []
+    for one in spoken:
+        distance = metrics.teeth_distance_mm(one.motion.offsets, face)
+        met += metrics.labiodental_contacts(distance, one.phones, 30.0)
+    # two standard deviations below the bar of 85 % on 22 of them
+    assert len(met) >= 20 and np.mean(met) >= 0.70
+
+
+def test_eyes_blink_and_another_seed_blinks_elsewhere(default_bundle: Path) -> None:
+    face = read_face(default_bundle, read_card(default_bundle))
+    sound = min(HELD_OUT.glob("*.flac"))
+    style = np.eye(8, dtype=np.float32)[:1]
+    lids, lips = face.regions["eyelids"], face.regions["lips"]
+    cache, tracks, mouths = ModelCache(), [], []
+    for seed in range(6):
+        request = GenerateRequest(AudioSource(sound), default_bundle, style, device="cpu", seed=seed)
+        offsets = run(request, cache=cache).offsets
+        tracks.append(np.linalg.norm(offsets[:, lids], axis=-1).max(axis=1) * 1000)
+        mouths.append(offsets[:, lips])
+    # an upper lid comes down by about a centimetre
+    assert max(track.max() for track in tracks) > 5.0
+    assert any(np.abs(track - tracks[0]).max() > 3.0 for track in tracks[1:])
+    # the lips say the same whatever the brows do
+    assert max(np.abs(mouth - mouths[0]).max() for mouth in mouths) * 1000 < 1.5
 
 
 def test_the_face_rests_in_silence(spoken: list[Spoken], default_bundle: Path) -> None:
