@@ -178,7 +178,9 @@ def save_bundle(folder: Path, bundle: Bundle, *, half: bool = False) -> ModelCar
         )
         text = json.dumps(dataclasses.asdict(card), indent=1, ensure_ascii=False)
         (draft / CONFIG_FILE).write_text(text + "\n", encoding="utf-8")
+        # mkdtemp and safetensors make them for their owner alone
         draft.chmod(0o755)
+        (draft / WEIGHTS_FILE).chmod(0o644)
         _swap(draft, folder)
     except OSError as error:
         raise OutputError(f"The bundle '{folder}' cannot be written: {error.strerror or error}.") from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,13 @@ def test_saved_and_loaded_is_the_same(tmp_path: Path, flavour: str) -> None:
     }
     assert not second.training
     assert contents(tmp_path / "one").keys() == set(FILES)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such modes")
+def test_all_of_a_studio_may_read_a_bundle(tmp_path: Path) -> None:
+    folder = tiny_bundle(tmp_path / "shared")
+    for path in (folder, *folder.iterdir()):
+        assert path.stat().st_mode & 0o044 == 0o044, path.name
 
 
 @pytest.mark.parametrize("flavour", ["vocaset", "streamable"])
