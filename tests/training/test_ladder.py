@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from codetalker_blender.contracts import FloatArray
 from codetalker_blender.engine.bundle import Bundle
 from codetalker_blender.errors import UserError
 from tests.training.made import made_dataset, small_preset
@@ -43,7 +44,7 @@ def ladder(trained: tuple[Path, Bundle], dataset: Dataset) -> Ladder:
     return Ladder(bundle, dataset, load_regressor(folder, bundle))
 
 
-def offsets_of(ladder: Ladder, rung: str, clip: Clip) -> np.ndarray:
+def offsets_of(ladder: Ladder, rung: str, clip: Clip) -> FloatArray:
     made = ladder.rungs()[rung](clip)
     return made if isinstance(made, np.ndarray) else made.offsets
 
