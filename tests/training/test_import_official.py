@@ -164,10 +164,12 @@ def test_ctrl_c_ends_without_a_traceback(importer: Importer) -> None:
         cwd=Path(__file__).resolve().parents[2],
         stderr=subprocess.PIPE,
         text=True,
+        # a shell's background jobs, and what they start, are born deaf to Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with pipe.open("wb"):  # goes on once the command waits for the mesh
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate()
+        _, said = running.communicate(timeout=60)
     assert (running.returncode, said) == (130, "Cancelled.\n")
     assert not importer.output.exists()
 
