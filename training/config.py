@@ -68,6 +68,16 @@ class SpeechStage:
     phone_weight: float = 1.0
     mse_weight: float = 0.0
 
+    @property
+    def motion_losses(self) -> dict[str, float]:
+        """Weights of the losses on motion, by :data:`training.motion_losses.NAMES`."""
+        return {
+            "mse": self.mse_weight,
+            "motion_mm": self.motion_weight,
+            "speed_mm": self.motion_weight * self.velocity_weight,
+            "gap": self.gap_weight,
+        }
+
 
 @dataclass(frozen=True)
 class CodebookStage:
@@ -90,6 +100,16 @@ class CodebookStage:
     motion_weight: float = 1.0
     l1_weight: float = 0.0
 
+    @property
+    def motion_losses(self) -> dict[str, float]:
+        """Weights of the losses on motion, by :data:`training.motion_losses.NAMES`."""
+        return {
+            "l1": self.l1_weight,
+            "motion_mm": self.motion_weight,
+            "speed_mm": self.velocity_weight,
+            "gap": self.gap_weight,
+        }
+
 
 @dataclass(frozen=True)
 class QueryStage:
@@ -100,8 +120,10 @@ class QueryStage:
         knows nothing yet would only spoil it;
     past_noise: standard deviation of noise on the fed-back motion, as a share of the motion's own;
     past_drop: share of windows whose fed-back motion is blanked altogether;
-    self_share: share of windows that read the model's own first-pass prediction as past motion
-    (scheduled sampling in parallel) against exposure bias;
+    self_share: share of the steps, after the first tenth, that read the model's own prediction as past
+        motion (scheduled sampling in parallel) against exposure bias;
+    self_passes: how often at most such a step predicts again from what it predicted: with every pass
+        the past comes nearer to that of generation, whose errors build on one another;
     sound_variants: differently augmented copies of the frozen convolutions' output.
     A weight or share of 0 switches its part off."""
 
@@ -113,11 +135,22 @@ class QueryStage:
     gap_weight: float = 2.0
     hold_share: float = 0.08
     past_noise: float = 0.15
-    past_drop: float = 0.15
-    self_share: float = 0.5
+    past_drop: float = 0.3
+    self_share: float = 0.9
+    self_passes: int = 3
     sound_variants: int = 3
     feature_scaled: bool = True
     mse_weight: float = 0.0
+
+    @property
+    def motion_losses(self) -> dict[str, float]:
+        """Weights of the losses on motion, by :data:`training.motion_losses.NAMES`."""
+        return {
+            "mse": self.mse_weight,
+            "motion_mm": self.motion_weight,
+            "speed_mm": self.velocity_weight,
+            "gap": self.gap_weight,
+        }
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ class MelAugmenter:
         return _from_db(curve - torch.where(self._chance(batch, self.settings.dull), steep, 0.0))
 
     def _room(self, power: Tensor) -> Tensor:
-        """Late echoes: every moment's power fades out behind it, 20 to 45 dB per second and more."""
+        """Late echoes: every moment's power fades out behind it, 100 to 300 dB per second."""
         batch, length = len(power), 40
         per_frame_db = self._uniform(batch, 1.0, 3.0)
         fade = _from_db(-per_frame_db * torch.arange(length))  # (batch, 1, length)

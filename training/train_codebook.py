@@ -181,13 +181,7 @@ def train_codebook(
     frames = round(schedule.window_s * sampler.fps)
     restarts = CodebookRestarts(codec, seed + PROCESS_SEED * processes.index)
     plain_steps = int(stage.plain_share * schedule.steps)
-    weights = {
-        "l1": stage.l1_weight,
-        "motion_mm": stage.motion_weight,
-        "speed_mm": stage.velocity_weight,
-        "gap": stage.gap_weight,
-    }
-    motion_losses = MotionLosses(weights, metric, gaps, device)
+    motion_losses = MotionLosses(stage.motion_losses, metric, gaps, device)
     codec.train(codec.config.dropout > 0)
 
     def losses(step: int) -> dict[str, Tensor]:

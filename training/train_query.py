@@ -59,13 +59,7 @@ def train_query(
     noise = stage.past_noise * torch.from_numpy(sampler.sample_motion()).std(dim=0).to(device)
     feature_scale = _feature_scale(codec, sampler) if stage.feature_scaled else torch.ones(())
     feature_scale, regressed_rows = feature_scale.to(device), regressed_rows.to(device)
-    weights = {
-        "mse": stage.mse_weight,
-        "motion_mm": stage.motion_weight,
-        "speed_mm": stage.velocity_weight,
-        "gap": stage.gap_weight,
-    }
-    motion_losses = MotionLosses(weights, metric, gaps, device)
+    motion_losses = MotionLosses(stage.motion_losses, metric, gaps, device)
     regressed = config.components - config.categorical
 
     def share(probability: float) -> Tensor:
@@ -81,16 +75,20 @@ def train_query(
         parts = [known] if features is None else [codec.quantiser(features)[0], known]
         return torch.as_tensor(codec.decoder(torch.cat(parts, dim=-1)))
 
+    @torch.no_grad()
+    def own_motion(speech: Tensor, past: Tensor, style: Tensor, codes: Tensor) -> Tensor:
+        features, _ = query(speech, past, style)
+        return decoded(None if features is None else features.float(), codes).float()
+
     def past_of(batch: Batch, speech: Tensor, codes: Tensor, step: int) -> Tensor:
         """(batch, T, D): what the query reads as past motion, spoilt as generation will spoil it."""
         past = shifted(batch.before, batch.motion)
         if stage.self_share:
             own_turn = float(torch.rand((), generator=random)) < stage.self_share
             if own_turn and step > schedule.steps // 10:
-                with torch.no_grad():
-                    features, _ = query(speech.detach(), past, batch.style)
-                    own = decoded(None if features is None else features.float(), codes)
-                past = shifted(batch.before, own.float())
+                passes = int(torch.randint(1, stage.self_passes + 1, (), generator=random))
+                for _ in range(passes):
+                    past = shifted(batch.before, own_motion(speech.detach(), past, batch.style, codes))
         if stage.past_noise:
             past = past + noise * torch.randn(past.shape, generator=random).to(device)
         if stage.past_drop:

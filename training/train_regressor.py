@@ -77,13 +77,7 @@ def train_regressor(
     seen = torch.from_numpy(sampler.sample_motion())
     regressor.mean.copy_(seen.mean(dim=0))
     regressor.spread.copy_(seen.std(dim=0))
-    weights = {
-        "mse": stage.mse_weight,
-        "motion_mm": stage.motion_weight,
-        "speed_mm": stage.velocity_weight,
-        "gap": stage.gap_weight,
-    }
-    motion_losses = MotionLosses(weights, metric, gaps, device)
+    motion_losses = MotionLosses(stage.motion_losses, metric, gaps, device)
 
     def losses(_step: int) -> dict[str, Tensor]:
         batch = sampler.draw(schedule.batch, frames, chunks=chunks).to(device)

@@ -24,7 +24,7 @@ from .windows import window_size
 
 
 class MotionHead(nn.Module):
-    """Speech features and style -> motion coefficients, frame by frame: a plain regressor.
+    """Speech features and style -> motion coefficients, frame by frame.
 
     motion in units of its own spread: metres are too small beside a random bias
     """
@@ -54,8 +54,8 @@ def train_speech(
     gaps: Gaps,
     stage: SpeechStage,
     run: RunFolder,
-) -> MotionHead:
-    """Train ``encoder`` in place; returns the head, with which it is a plain regressor of motion.
+) -> None:
+    """Train ``encoder`` in place.
 
     metric: see :func:`training.losses.weighted_motion`; None where the stage weighs no regions
     """
@@ -63,13 +63,7 @@ def train_speech(
     phone_head = nn.Linear(config.hidden, len(sampler.labels))
     motion_head = MotionHead(config.hidden, sampler.style_count, torch.from_numpy(sampler.sample_motion()))
     frames, chunks = window_size(schedule, config)
-    weights = {
-        "mse": stage.mse_weight,
-        "motion_mm": stage.motion_weight,
-        "speed_mm": stage.motion_weight * stage.velocity_weight,
-        "gap": stage.gap_weight,
-    }
-    motion_losses = MotionLosses(weights, metric, gaps, device)
+    motion_losses = MotionLosses(stage.motion_losses, metric, gaps, device)
     named = stage.phone_weight > 0 and len(sampler.labels) > 1
     encoder.train(config.dropout > 0 or config.mask_probability > 0)
 
@@ -92,8 +86,6 @@ def train_speech(
     networks = (encoder, phone_head, motion_head)
     optimise("speech", networks, losses, schedule, run, stateful=sampler.stateful())
     encoder.eval()
-    motion_head.eval()
-    return motion_head
 
 
 if __name__ == "__main__":

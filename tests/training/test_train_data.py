@@ -65,7 +65,11 @@ def read(kind: str, root: Path) -> Dataset:
 
 
 def small_paper(name: str) -> Preset:
-    """The paper's preset at a width that a test can wait for."""
+    """The paper's preset at a width that a test can wait for.
+
+    Without stage 2's motion error: so few codes pass its gradient on as chance has it.  test_paper.py holds
+    both losses to the golden ones.
+    """
     base = PRESETS[name]
 
     def soon(schedule: Schedule, epochs: int) -> Schedule:
@@ -96,14 +100,14 @@ def small_paper(name: str) -> Preset:
         speech=speech,
         speech_stage=replace(base.speech_stage, schedule=soon(base.speech_stage.schedule, 5)),
         codebook_stage=replace(base.codebook_stage, schedule=soon(base.codebook_stage.schedule, 80)),
-        query_stage=replace(base.query_stage, schedule=soon(base.query_stage.schedule, 40)),
+        query_stage=replace(base.query_stage, schedule=soon(base.query_stage.schedule, 40), mse_weight=0.0),
     )
 
 
 def errors(folder: Path, stage: str) -> list[float]:
-    """The stage's error of motion, whichever it has, report by report."""
+    """The stage's error, of codes or else of motion, report by report."""
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    names = ("motion_mm", "l1", "mse")
+    names = ("feature",) if stage == "query" else ("motion_mm", "l1")
     return [line[name] for line in lines if line["stage"] == stage for name in names if name in line]
 
 
@@ -113,7 +117,7 @@ def assert_learns_and_generates(preset: Preset, dataset: Dataset, folder: Path) 
     save_bundle(folder / "bundle", bundle)
     for stage in ("codebook", "query"):
         curve = errors(folder / "run", stage)
-        assert min(curve[1:]) < curve[0], stage
+        assert min(curve[1:]) < 0.95 * curve[0], stage
     loaded, clip = load_bundle(folder / "bundle"), dataset.clips[0]
     style = np.eye(len(dataset.styles), dtype=np.float32)[[clip.style]]
     motion = generate(loaded, clip.waveform, style, device="cpu", temperature=0.0)
