@@ -119,6 +119,19 @@ class Motion:
 
 
 @dataclass(frozen=True)
+class MotionChunk:
+    """Neighbouring frames of a motion whose others are not known yet, or not needed any more.
+
+    first: the number of the first of them in the whole motion
+    offsets, codes: as in :class:`Motion`
+    """
+
+    first: int
+    offsets: FloatArray
+    codes: IntArray
+
+
+@dataclass(frozen=True)
 class GenerateRequest:
     """One run of the street.
 

@@ -6,6 +6,8 @@ with a key/value cache and fused feedback.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ from ..contracts import (
     CancelCheck,
     FloatArray,
     Motion,
+    MotionChunk,
     Progress,
     Waveform,
     never_cancelled,
@@ -145,6 +148,55 @@ def style_rows(style: FloatArray, styles: int, device: torch.device) -> Tensor:
             f"this model needs finite numbers of shape (frames or 1, {styles})."
         )
     return torch.from_numpy(np.ascontiguousarray(style, np.float32)).to(device)[None]
+
+
+class MotionStream:
+    """One clip's motion, handed out in chunks while it is made.
+
+    Iterate once: every frame comes exactly once, in order.  For a causal codec chunks come while the codes
+    are still being chosen; one that looks both ways must choose them all first.
+
+    frame_count: frames of the whole motion; vertex_count: V; fps: the model's own
+    Iterating raises Cancelled within one step of ``cancelled()`` saying so.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        waveform: Waveform,
+        style: FloatArray,
+        *,
+        device: str = "auto",
+        temperature: float | None = None,
+        seed: int = 0,
+        progress: Progress = no_progress,
+        cancelled: CancelCheck = never_cancelled,
+    ) -> None:
+        """As :func:`generate`.  Raises EngineError for a device that is not there."""
+        if waveform.rate_hz != SAMPLE_RATE_HZ:
+            raise ValueError(f"generate needs {SAMPLE_RATE_HZ} Hz, not {waveform.rate_hz}")
+        self._bundle, self._samples, self._style = bundle, waveform.samples, style
+        self._device, self._seed = choose_device(device), seed
+        self._temperature = bundle.card.temperature if temperature is None else temperature
+        self._progress, self._cancelled = progress, cancelled
+        self.frame_count = bundle.speech.motion_frames(len(waveform.samples))
+        self.vertex_count = bundle.codec.config.vertex_count
+        self.fps = bundle.card.fps
+
+    def __iter__(self) -> Iterator[MotionChunk]:
+        motion = generate(
+            self._bundle,
+            Waveform(self._samples, SAMPLE_RATE_HZ),
+            self._style,
+            device=str(self._device),
+            temperature=self._temperature,
+            seed=self._seed,
+            progress=self._progress,
+            cancelled=self._cancelled,
+        )
+        for first in range(0, motion.frame_count, VERTEX_BLOCK):
+            part = slice(first, first + VERTEX_BLOCK)
+            yield MotionChunk(first, motion.offsets[part], motion.codes[part])
 
 
 @torch.inference_mode()
