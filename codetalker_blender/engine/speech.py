@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from transformers import Wav2Vec2Config, Wav2Vec2Model
 
 from .config_checks import check_divides, check_numbers
+from .log_mel import SAMPLE_RATE_HZ as SAMPLE_RATE_HZ  # as: part of this module's interface too
 from .log_mel import WINDOW, MelFrontEnd
 
-SAMPLE_RATE_HZ = 16_000
 #: The convolutions' product of strides, and their receptive field less one stride.
 HOP, RECEPTIVE = 320, 400
 FRAME_RATE_HZ = SAMPLE_RATE_HZ // HOP
