@@ -2,6 +2,7 @@
 
     contracts.py errors.py       what flows between the stages, and what a user can cure
     model_files.py resources.py  model bundles on disk; shipped files and the model library
+    array_files.py               arrays ⇄ .npz, all of it or nothing
     motion_files.py street.py    motion ⇄ .npz; one request in, one motion out
     cli.py __main__.py           the command line without Blender
     engine/                      sound → features → codes → motion (torch, no bpy)

@@ -29,10 +29,11 @@ from typing import IO, NoReturn, TextIO
 import numpy as np
 
 from . import resources, street
+from .array_files import check_writable, mode_of
 from .contracts import AudioSource, FloatArray, GenerateRequest, no_progress
 from .errors import BundleError, Cancelled, OutputError, UserError
 from .model_files import ModelCard, read_card
-from .motion_files import check_writable, mode_of, write_motion
+from .motion_files import write_motion
 
 DONE, REFUSED, BUG, CANCELLED = 0, 2, 3, 130
 _LOWEST_FPS, _HIGHEST_FPS = 1, 1000

@@ -23,10 +23,10 @@ import bpy
 import numpy as np
 
 from .. import resources
+from ..array_files import check_writable
 from ..contracts import Motion
 from ..errors import Cancelled, OutputError, UserError
 from ..job.client import JobError
-from ..motion_files import check_writable
 from . import generation, jobs, models, render
 from .preferences import DEVICES, engine_settings, models_folder
 

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from ..array_files import read_arrays, write_arrays
 from ..contracts import AudioSource, GenerateRequest, Motion
 from ..errors import OutputError, UserError
-from ..motion_files import read_arrays, read_motion, write_arrays, write_motion
+from ..motion_files import read_motion, write_motion
 
 #: Raised whenever a message changes its meaning; both sides must agree.
 VERSION = 1
