@@ -112,7 +112,7 @@ def check_sounds(sources: Iterable[AudioSource]) -> None:
 def device_used(name: str) -> str:
     """What "auto" means here: "cuda", "mps" or "cpu".  Raises EngineError."""
     with _explained(name):
-        from .engine.generate import choose_device  # noqa: PLC0415 - brings torch
+        from .engine.devices import choose_device  # noqa: PLC0415 - brings torch
 
         return str(choose_device(name))
 

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from codetalker_blender.contracts import FloatArray
 from codetalker_blender.engine.bundle import Bundle, load_bundle
-from codetalker_blender.engine.generate import CodeSampler
+from codetalker_blender.engine.code_loop import CodeSampler
 from codetalker_blender.errors import UserError
 from training.data_source import KINDS, add_source_options, data_source, positive
 from training.datasets.clip import Clip, Dataset

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from codetalker_blender.contracts import FaceMesh, FloatArray
-from codetalker_blender.engine.generate import CodeLoop, CodeSampler
+from codetalker_blender.engine.code_loop import CodeLoop, CodeSampler
 from codetalker_blender.engine.speech import SAMPLE_RATE_HZ
 
 from .plots import codes_figure, view_of

@@ -16,6 +16,11 @@ from torch import Tensor, nn
 from .config_checks import check_divides, check_numbers
 from .layers import KeyValueRing, SelfAttention, TimeConv, look_back_mask, sinusoid, time_normalise
 
+#: Slope of LeakyReLU below zero.
+LEAK = 0.2
+#: (mean, 1 / standard deviation) over time, (batch or 1, 1, hidden) each.
+Moments = tuple[Tensor, Tensor]
+
 
 @dataclass(frozen=True)
 class CodecConfig:
@@ -129,6 +134,13 @@ class TrunkState:
         self.history: Tensor | None = None
         self.rings = rings
 
+    def keep(self, clips: int) -> None:
+        """Forget all but the first ``clips`` of the batch."""
+        for ring in self.rings:
+            ring.keep(clips)
+        if self.history is not None:
+            self.history = self.history[:clips]
+
 
 class Trunk(nn.Module):
     """What encoder and decoder share: conv → LeakyReLU → norm over time → Linear → blocks."""
@@ -140,10 +152,15 @@ class Trunk(nn.Module):
         self.linear = nn.Linear(config.hidden, config.hidden)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
 
-    def _embed(self, convolved: Tensor) -> Tensor:
-        x = F.leaky_relu(convolved, 0.2)
+    def activate(self, x: Tensor) -> Tensor:
+        """Convolution and LeakyReLU: (batch, frames, hidden) -> (batch, frames / stride, hidden)."""
+        return F.leaky_relu(self.conv(x), LEAK)
+
+    def embed(self, active: Tensor, moments: Moments | None = None) -> Tensor:
+        """What the blocks see, of :meth:`activate`'s result; ``moments`` in place of its own."""
+        x = active
         if self.config.time_norm:
-            x = time_normalise(x)
+            x = time_normalise(x) if moments is None else (x - moments[0]) * moments[1]
         x = torch.as_tensor(self.linear(x))
         if self.config.constant_position:
             x = x + sinusoid(torch.zeros(1, device=x.device), self.config.hidden).to(x.dtype)
@@ -156,15 +173,17 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, frames, hidden) -> (batch, frames / stride, hidden)."""
-        x = self._embed(self.conv(x))
+        return self.transform(self.embed(self.activate(x)))
+
+    def transform(self, x: Tensor) -> Tensor:
+        """All blocks."""
         mask = self.mask(x.shape[1], x.device)
         for block in self.blocks:
             x = block(x, mask)
         return x
 
-    def last(self, x: Tensor) -> Tensor:
-        """The last frame of :meth:`forward` alone, (batch, 1, hidden), in less time."""
-        x = self._embed(self.conv(x))
+    def transform_last(self, x: Tensor) -> Tensor:
+        """The last frame of :meth:`transform` alone, (batch, 1, hidden), in less time."""
         mask = self.mask(x.shape[1], x.device)
         for index, block in enumerate(self.blocks):
             x = block(x, mask, last_only=index == len(self.blocks) - 1)
@@ -177,7 +196,7 @@ class Trunk(nn.Module):
     def step(self, x: Tensor, state: TrunkState) -> Tensor:
         """Causal step form, stride 1: one frame in, one frame out."""
         state.history, x = self.conv.step(state.history, x)
-        x = self._embed(x)
+        x = self.embed(F.leaky_relu(x, LEAK))
         for block, ring in zip(cast("list[Block]", list(self.blocks)), state.rings, strict=True):
             x = block.step(x, ring)
         return x
@@ -195,7 +214,7 @@ class MotionEncoder(nn.Module):
         )
 
     def forward(self, motion: Tensor) -> Tensor:
-        return torch.as_tensor(self.code_projection(self.trunk(F.leaky_relu(self.input(motion), 0.2))))
+        return torch.as_tensor(self.code_projection(self.trunk(F.leaky_relu(self.input(motion), LEAK))))
 
 
 class MotionDecoder(nn.Module):

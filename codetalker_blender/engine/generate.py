@@ -1,12 +1,12 @@
-"""The street's middle: speech → features → codes → motion, as one function.
+"""The street's middle: speech → features → codes → motion.
 
-``generate`` is the whole of it; ``CodeLoop`` is the autoregressive part, one step at a time,
-with a key/value cache and fused feedback.
+``generate`` gives a whole clip, ``generate_batch`` several at once, and :class:`MotionStream` one clip's
+frames while they become known; ``live.py`` takes the sound piece by piece, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -22,122 +22,20 @@ from ..contracts import (
     never_cancelled,
     no_progress,
 )
-from ..errors import BundleError, Cancelled, EngineError
+from ..errors import BundleError, Cancelled
 from .bundle import Bundle
+from .code_loop import CodeLoop, CodeSampler
 from .codebook import Codec
-from .query import CodeQuery
+from .devices import choose_device, is_devices_fault
+from .prefix_decoder import History, decode_pieces
 from .speech import SAMPLE_RATE_HZ
 
 #: Frames per block when hidden states become vertices, so that no second copy of the motion is held.
 VERTEX_BLOCK = 512
-#: Below this temperature only the nearest code has a chance, and the division would overflow.
-COLDEST = 1e-6
-
-
-def choose_device(name: str) -> torch.device:
-    """The device called ``name``; "auto" takes CUDA, then MPS, then the CPU.  Raises EngineError."""
-    there = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return torch.device(next(kind for kind, available in there.items() if available))
-    if name not in there:
-        raise EngineError(f"There is no device called '{name}'.", "Choose auto, cpu, cuda or mps.")
-    if not there[name]:
-        raise EngineError(
-            f"The device '{name}' is not available to torch {torch.__version__} on this machine.",
-            "Choose auto or cpu.",
-        )
-    return torch.device(name)
-
-
-class CodeSampler:
-    """How a code is chosen: the nearest one, or drawn by softmax(-squared distance / temperature).
-
-    Draws come from a CPU generator whatever the device, so a seed gives the same draws everywhere.
-    """
-
-    def __init__(self, temperature: float, seed: int) -> None:
-        self.temperature = temperature
-        self._random = torch.Generator().manual_seed(seed)
-
-    def choose(self, scores: Tensor) -> Tensor:
-        """scores: (batch, H, N), higher is better (-distance or logit) -> codes (batch, H)."""
-        if self.temperature < COLDEST:
-            return scores.argmax(dim=-1)
-        relative = scores - scores.amax(dim=-1, keepdim=True)
-        shares = (relative / self.temperature).softmax(dim=-1).cumsum(dim=-1)
-        draws = torch.rand(shares.shape[:-1], generator=self._random).to(shares)
-        return (shares < draws[..., None]).sum(dim=-1).clamp_max(scores.shape[-1] - 1)
-
-
-class CodeLoop:
-    """The autoregressive loop over one batch of clips of equal length.
-
-    Each step maps the last decoded frame and the style to an embedding, asks the query for the next
-    codes and decodes them far enough to feed back.  The feedback never visits 3V numbers: the codec's
-    last Linear and the query's first are multiplied into one (hidden x hidden) matrix beforehand.
-    """
-
-    def __init__(
-        self, codec: Codec, query: CodeQuery, speech: Tensor, style: Tensor, sampler: CodeSampler
-    ) -> None:
-        """speech: (batch, steps * speech_frames * P, channels); style: (batch, 1 or steps, styles)."""
-        self.codec, self.query, self.sampler = codec, query, sampler
-        unit = query.config.speech_frames * query.config.temporal_unit
-        self.steps = speech.shape[1] // unit
-        self._state = query.start(speech)
-        self._style = query.style_vectors(style)
-        output, to_hidden = codec.decoder.output, query.motion_map
-        self._feedback = to_hidden.weight @ output.weight
-        rest = -codec.still() if output.bias is None else output.bias - codec.still()
-        self._feedback_bias = to_hidden.bias + to_hidden.weight @ rest
-        self._trunk = codec.decoder.trunk.start(self.steps * codec.config.temporal_unit)
-        self._prefix: Tensor | None = None
-        self.done = 0
-        #: the decoder's hidden state of the newest frame, (batch, 1, hidden), before ``decoder.output``
-        self.last_hidden: Tensor | None = None
-
-    def step(self) -> tuple[Tensor, Tensor | None]:
-        """The next step: codes (batch, H), and for a causal codec its P frames' hidden states."""
-        style = self._style[:, min(self.done, self._style.shape[1] - 1)][:, None]
-        if self.last_hidden is not None:
-            embedding = style + self.last_hidden @ self._feedback.t() + self._feedback_bias
-        elif self.query.config.bias_free_start:
-            embedding = style
-        else:
-            embedding = style + self.query.motion_map.bias
-        codes = self.choose(*self.query.step(embedding, self._state))
-        hidden = self._decode(self.codec.quantiser.lookup(codes)[:, None])
-        self.done += 1
-        return codes, hidden
-
-    def choose(self, features: Tensor | None, logits: Tensor | None) -> Tensor:
-        """Codes of one step's features (batch, 1, (H-n)*C) and logits (batch, 1, n, N): (batch, H)."""
-        parts = []
-        if features is not None:
-            parts.append(-self.codec.quantiser.distances(features[:, 0]))
-        if logits is not None:
-            parts.append(logits[:, 0])
-        return self.sampler.choose(torch.cat(parts, dim=1))
-
-    def _decode(self, latent: Tensor) -> Tensor | None:
-        decoder = self.codec.decoder
-        spread = decoder.spread(latent)
-        if self.codec.config.causal:
-            frames = [decoder.trunk.step(spread[:, i : i + 1], self._trunk) for i in range(spread.shape[1])]
-            self.last_hidden = frames[-1]
-            return torch.cat(frames, dim=1)
-        # a codec that looks both ways decodes the prefix anew; what was fed back is never returned
-        if self._prefix is None:
-            total = self.steps * spread.shape[1]
-            self._prefix = spread.new_empty(spread.shape[0], total, spread.shape[2])
-        first = self.done * spread.shape[1]
-        self._prefix[:, first : first + spread.shape[1]] = spread
-        self.last_hidden = decoder.trunk.last(self._prefix[:, : first + spread.shape[1]])
-        return None
+#: Frames that a causal model's stream hands out at once.
+STREAM_FRAMES = 64
+#: How much past a model without a look-back sees.
+HISTORY = History()
 
 
 def style_rows(style: FloatArray, styles: int, device: torch.device) -> Tensor:
@@ -157,6 +55,7 @@ class MotionStream:
     are still being chosen; one that looks both ways must choose them all first.
 
     frame_count: frames of the whole motion; vertex_count: V; fps: the model's own
+    device: where it runs; notes: sentences for the user's report, such as a change of device
     Iterating raises Cancelled within one step of ``cancelled()`` saying so.
     """
 
@@ -169,37 +68,112 @@ class MotionStream:
         device: str = "auto",
         temperature: float | None = None,
         seed: int = 0,
+        precision: str = "exact",
+        history: History = HISTORY,
         progress: Progress = no_progress,
         cancelled: CancelCheck = never_cancelled,
     ) -> None:
         """As :func:`generate`.  Raises EngineError for a device that is not there."""
         if waveform.rate_hz != SAMPLE_RATE_HZ:
             raise ValueError(f"generate needs {SAMPLE_RATE_HZ} Hz, not {waveform.rate_hz}")
+        style_rows(style, bundle.query.config.styles, torch.device("cpu"))
         self._bundle, self._samples, self._style = bundle, waveform.samples, style
-        self._device, self._seed = choose_device(device), seed
-        self._temperature = bundle.card.temperature if temperature is None else temperature
+        self.device = choose_device(device)
+        self._sampling = (bundle.card.temperature if temperature is None else temperature, seed)
+        self._precision, self._history = precision, history
         self._progress, self._cancelled = progress, cancelled
         self.frame_count = bundle.speech.motion_frames(len(waveform.samples))
         self.vertex_count = bundle.codec.config.vertex_count
         self.fps = bundle.card.fps
+        self.notes: list[str] = []
 
     def __iter__(self) -> Iterator[MotionChunk]:
-        motion = generate(
-            self._bundle,
-            Waveform(self._samples, SAMPLE_RATE_HZ),
-            self._style,
-            device=str(self._device),
-            temperature=self._temperature,
-            seed=self._seed,
-            progress=self._progress,
-            cancelled=self._cancelled,
+        given = 0
+        try:
+            for chunk in self._chunks():
+                given = chunk.first + len(chunk.codes)
+                yield chunk
+            return
+        except (RuntimeError, NotImplementedError) as error:
+            if not is_devices_fault(error, self.device):
+                raise
+            reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+            self.notes.append(f"The device '{self.device.type}' failed ({reason}); the CPU did the work.")
+        # outside the handler: the error's traceback would hold the device's memory
+        self.device = torch.device("cpu")
+        for chunk in self._chunks():
+            skipped = min(max(given - chunk.first, 0), len(chunk.codes))
+            if skipped < len(chunk.codes):
+                yield MotionChunk(chunk.first + skipped, chunk.offsets[skipped:], chunk.codes[skipped:])
+
+    @torch.inference_mode()
+    def _chunks(self) -> Iterator[MotionChunk]:
+        bundle = self._bundle
+        bundle.to(self.device)
+        codec = bundle.codec
+        unit = codec.config.temporal_unit
+        samples = torch.from_numpy(np.ascontiguousarray(self._samples, np.float32)).to(self.device)
+        loop = CodeLoop(
+            codec,
+            bundle.query,
+            heard(bundle, samples, self._each("speech")),
+            step_styles(bundle, self._style, self.device),
+            CodeSampler(*self._sampling),
+            precision=self._precision,
+            reach=self._history.reach(bundle.card.fps, self.frame_count),
         )
-        for first in range(0, motion.frame_count, VERTEX_BLOCK):
-            part = slice(first, first + VERTEX_BLOCK)
-            yield MotionChunk(first, motion.offsets[part], motion.codes[part])
+        if codec.config.causal:
+            yield from self._causal(loop)
+        else:
+            each, codes = self._each("codes"), []
+            for index in range(loop.steps):
+                each(index, loop.steps)
+                codes.append(loop.step()[0])
+            each(loop.steps, loop.steps)
+            del loop
+            yield from self._both_ways(torch.stack(codes, dim=1), unit)
+
+    def _causal(self, loop: CodeLoop) -> Iterator[MotionChunk]:
+        """Chunks while the loop goes on."""
+        each, unit = self._each("codes"), loop.codec.config.temporal_unit
+        first, codes, states = 0, [], []
+        for index in range(loop.steps):
+            each(index, loop.steps)
+            step_codes, hidden = loop.step()
+            assert hidden is not None
+            codes.append(step_codes)
+            states.append(hidden)
+            if len(codes) * unit >= STREAM_FRAMES or index == loop.steps - 1:
+                count = min(len(codes) * unit, self.frame_count - first)
+                offsets = vertices(self._bundle, torch.cat(states, dim=1)[0, :count])
+                yield MotionChunk(first, offsets, frame_codes(torch.cat(codes), unit, count))
+                first, codes, states = first + count, [], []
+        each(loop.steps, loop.steps)
+        self._progress("motion", self.frame_count, self.frame_count)
+
+    def _both_ways(self, codes: Tensor, unit: int) -> Iterator[MotionChunk]:
+        """codes: (1, steps, H)"""
+        each, first = self._each("motion"), 0
+        for states in decode_states(self._bundle.codec, codes, self.frame_count, self.fps, self._history):
+            for start in range(0, states.shape[1], VERTEX_BLOCK):
+                each(first, self.frame_count)
+                offsets = vertices(self._bundle, states[0, start : start + VERTEX_BLOCK])
+                rows = codes[0, first // unit : -(-(first + len(offsets)) // unit)]
+                all_rows = frame_codes(rows, unit, len(rows) * unit)[first % unit :][: len(offsets)]
+                yield MotionChunk(first, offsets, all_rows)
+                first += len(offsets)
+        each(self.frame_count, self.frame_count)
+
+    def _each(self, stage: str) -> Callable[[int, int], None]:
+        def each(done: int, total: int) -> None:
+            if done < total and self._cancelled():
+                raise Cancelled
+            if done:
+                self._progress(stage, done, total)
+
+        return each
 
 
-@torch.inference_mode()
 def generate(
     bundle: Bundle,
     waveform: Waveform,
@@ -208,72 +182,161 @@ def generate(
     device: str = "auto",
     temperature: float | None = None,
     seed: int = 0,
+    precision: str = "exact",
+    history: History = HISTORY,
     progress: Progress = no_progress,
     cancelled: CancelCheck = never_cancelled,
 ) -> Motion:
-    """Speech to motion at the model's own frame rate.
+    """Speech to motion at the model's own frame rate, the whole of it in memory.
 
     waveform: mono at 16 kHz; style: (frames or 1, styles) mix weights
     temperature: None takes the bundle's default; 0 the nearest code
+    precision: "fast" chooses the codes of a codec that looks both ways by bfloat16 decodings
+    history: how much past a model without a look-back of its own sees
     returns offsets in metres in the template's axes, and the codes
     Raises Cancelled within one step of ``cancelled()`` saying so, EngineError for a device that is not there.
     """
-    if waveform.rate_hz != SAMPLE_RATE_HZ:
-        raise ValueError(f"generate needs {SAMPLE_RATE_HZ} Hz, not {waveform.rate_hz}")
+    stream = MotionStream(
+        bundle,
+        waveform,
+        style,
+        device=device,
+        temperature=temperature,
+        seed=seed,
+        precision=precision,
+        history=history,
+        progress=progress,
+        cancelled=cancelled,
+    )
+    offsets = np.empty((stream.frame_count, stream.vertex_count, 3), np.float32)
+    codes = np.empty((stream.frame_count, bundle.codec.config.components), np.int32)
+    for chunk in stream:
+        part = slice(chunk.first, chunk.first + len(chunk.codes))
+        offsets[part], codes[part] = chunk.offsets, chunk.codes
+    return Motion(offsets=offsets, fps=stream.fps, codes=codes, model_fps=stream.fps)
+
+
+@torch.inference_mode()
+def generate_batch(
+    bundle: Bundle,
+    waveforms: Sequence[Waveform],
+    styles: Sequence[FloatArray],
+    *,
+    device: str = "auto",
+    temperature: float | None = None,
+    seeds: Sequence[int] | None = None,
+    history: History = HISTORY,
+    cancelled: CancelCheck = never_cancelled,
+) -> list[Motion]:
+    """Several clips of any lengths as one batch through query and codec; codes as each alone would get.
+
+    waveforms, styles, seeds: one per clip, as in :func:`generate`
+
+    All clips begin together, and one that ends leaves the batch, so nothing is padded or masked.  A batch
+    that would need more past than ``history.exact_s`` sees it as each clip alone would.
+    """
+    if any(waveform.rate_hz != SAMPLE_RATE_HZ for waveform in waveforms):
+        raise ValueError(f"generate_batch needs {SAMPLE_RATE_HZ} Hz")
+    if not waveforms:
+        return []
     place = choose_device(device)
     bundle.to(place)
-    codec, query = bundle.codec, bundle.query
-    # one row per frame, and a step of P frames takes its first frame's
-    mix = style_rows(style, query.config.styles, place)[:, :: codec.config.temporal_unit]
-    samples = torch.from_numpy(np.ascontiguousarray(waveform.samples, np.float32)).to(place)
-    frames = bundle.speech.motion_frames(len(samples))
-
-    def speech_step(done: int, total: int) -> None:
-        if cancelled():
-            raise Cancelled
-        progress("speech", done, total)
-
-    speech = bundle.speech.features(samples, speech_step)
-    unit = codec.config.temporal_unit
-    short = (-frames % unit) * bundle.speech.config.speech_frames
-    if short:
-        speech = torch.cat((speech, speech[:, -1:].expand(-1, short, -1)), dim=1)
-    if temperature is None:
-        temperature = bundle.card.temperature
-    loop = CodeLoop(codec, query, speech, mix, CodeSampler(temperature, seed))
-    codes, hidden = [], []
+    codec, fps, unit = bundle.codec, bundle.card.fps, bundle.codec.config.temporal_unit
+    frames = [bundle.speech.motion_frames(len(waveform.samples)) for waveform in waveforms]
+    # the longest first, so that those who end leave from the back
+    order = sorted(range(len(frames)), key=lambda clip: -frames[clip])
+    speech = [
+        heard(bundle, torch.from_numpy(np.ascontiguousarray(waveforms[clip].samples, np.float32)).to(place))
+        for clip in order
+    ]
+    steps = [-(-frames[clip] // unit) for clip in order]
+    loop = CodeLoop(
+        codec,
+        bundle.query,
+        torch.cat([held(part, speech[0].shape[1]) for part in speech]),
+        torch.cat([held(step_styles(bundle, styles[clip], place), steps[0]) for clip in order]),
+        CodeSampler(
+            bundle.card.temperature if temperature is None else temperature,
+            [(seeds[clip] if seeds is not None else 0) for clip in order],
+        ),
+        reach=history.reach(fps, max(frames)),
+    )
+    del speech
+    codes: list[list[Tensor]] = [[] for _ in order]
+    states: list[list[Tensor]] = [[] for _ in order]
     for index in range(loop.steps):
         if cancelled():
             raise Cancelled
-        step_codes, step_hidden = loop.step()
-        codes.append(step_codes[0])
-        if step_hidden is not None:
-            hidden.append(step_hidden[0])
-        progress("codes", index + 1, loop.steps)
-    all_codes = torch.stack(codes)
-    if hidden:
-        states = torch.cat(hidden)[:frames]
-    else:
-        latent = codec.quantiser.lookup(all_codes)[None]
-        states = codec.decoder.trunk(codec.decoder.spread(latent))[0, :frames]
-    return Motion(
-        offsets=_vertices(bundle, states, progress, cancelled),
-        fps=bundle.card.fps,
-        # a step's codes stand for its P frames, so that row t of codes is frame t
-        codes=all_codes.repeat_interleave(unit, dim=0)[:frames].cpu().numpy().astype(np.int32),
-        model_fps=bundle.card.fps,
-    )
+        going = sum(count > index for count in steps)
+        loop.keep(going)
+        step_codes, hidden = loop.step()
+        for row in range(going):
+            codes[row].append(step_codes[row])
+            if hidden is not None:
+                states[row].append(hidden[row])
+    motions: dict[int, Motion] = {}
+    for row, clip in enumerate(order):
+        own = torch.stack(codes[row])
+        if states[row]:
+            offsets = vertices(bundle, torch.cat(states[row])[: frames[clip]])
+        else:
+            pieces = decode_states(codec, own[None], frames[clip], fps, history)
+            offsets = np.concatenate([vertices(bundle, piece[0]) for piece in pieces])
+        motions[clip] = Motion(offsets, fps, frame_codes(own, unit, frames[clip]), fps)
+    return [motions[clip] for clip in range(len(frames))]
 
 
-def _vertices(bundle: Bundle, states: Tensor, progress: Progress, cancelled: CancelCheck) -> FloatArray:
+# -- the pieces that every way of generating shares ----------------------------------------------
+
+
+def heard(
+    bundle: Bundle, samples: Tensor, each: Callable[[int, int], None] = lambda done, total: None
+) -> Tensor:
+    """Sound (n,) -> speech features for whole steps, (1, steps * speech_frames * P, channels)."""
+    speech = bundle.speech.features(samples, each)
+    frames, unit = bundle.speech.motion_frames(len(samples)), bundle.codec.config.temporal_unit
+    return held(speech, speech.shape[1] + (-frames % unit) * bundle.speech.config.speech_frames)
+
+
+def held(rows: Tensor, count: int) -> Tensor:
+    """(1, n, ...) -> (1, count, ...): the last row holds on."""
+    short = count - rows.shape[1]
+    return torch.cat((rows, rows[:, -1:].expand(-1, short, -1)), dim=1) if short > 0 else rows
+
+
+def step_styles(bundle: Bundle, style: FloatArray, device: torch.device) -> Tensor:
+    """One row per frame, of which a step of P frames takes its first: (1, steps or 1, styles)."""
+    rows = style_rows(style, bundle.query.config.styles, device)
+    return rows[:, :: bundle.codec.config.temporal_unit]
+
+
+def decode_states(codec: Codec, codes: Tensor, frames: int, fps: float, history: History) -> Iterator[Tensor]:
+    """Codes (1, steps, H) -> the decoder's hidden states (1, n, hidden), piece by piece."""
+    unit, decoder = codec.config.temporal_unit, codec.decoder
+
+    def spread_of(first: int, end: int) -> Tensor:
+        low = first // unit
+        spread = decoder.spread(codec.quantiser.lookup(codes[:, low : -(-end // unit)]))
+        return spread[:, first - low * unit : end - low * unit]
+
+    # a step that is not used to its end is decoded all the same: it is what the networks learned
+    total = codes.shape[1] * unit
+    done = 0
+    for piece in decode_pieces(decoder.trunk, spread_of, total, fps, history):
+        yield piece[:, : max(frames - done, 0)]
+        done += piece.shape[1]
+
+
+def frame_codes(codes: Tensor, unit: int, frames: int) -> np.ndarray[tuple[int, int], np.dtype[np.int32]]:
+    """Steps' codes (steps, H) -> one row per frame (frames, H): a step's codes stand for its P frames."""
+    return codes.repeat_interleave(unit, dim=0)[:frames].cpu().numpy().astype(np.int32)
+
+
+def vertices(bundle: Bundle, states: Tensor) -> FloatArray:
     """The decoder's hidden states (frames, hidden) -> offsets (frames, V, 3) in metres."""
-    frames = len(states)
-    offsets = np.empty((frames, bundle.codec.config.vertex_count, 3), np.float32)
-    for first in range(0, frames, VERTEX_BLOCK):
-        if cancelled():
-            raise Cancelled
+    offsets = np.empty((len(states), bundle.codec.config.vertex_count, 3), np.float32)
+    for first in range(0, len(states), VERTEX_BLOCK):
         block = bundle.codec.to_offsets(bundle.codec.decoder.output(states[first : first + VERTEX_BLOCK]))
         block = block.cpu() / bundle.card.units_per_metre
         offsets[first : first + len(block)] = block.unflatten(-1, (-1, 3)).numpy()
-        progress("motion", min(first + VERTEX_BLOCK, frames), frames)
     return offsets

@@ -79,6 +79,11 @@ class KeyValueRing:
             backwards = age_biases.flip(-1)
             self._table = torch.cat((backwards, backwards[:, :-1]), dim=-1)
 
+    def keep(self, clips: int) -> None:
+        """Forget all but the first ``clips`` of the batch."""
+        if self._keys is not None and self._values is not None:
+            self._keys, self._values = self._keys[:clips], self._values[:clips]
+
     def push(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Store one step; return the visible keys, values and their bias.
 
@@ -131,11 +136,21 @@ class SelfAttention(nn.Module):
 
         ``last_only`` asks one query, the last step, against all keys: (batch, 1, hidden).
         """
-        query, key, value = self.split(x)
         if last_only:
-            query = query[:, :, -1:]
+            query, key, value = self._split_last(x)
             bias = None if bias is None else bias[..., -1:, :]
+        else:
+            query, key, value = self.split(x)
         return self.join(F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=self.scale))
+
+    def _split_last(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As :meth:`split`, but the query of the last step alone."""
+        batch, steps, hidden = x.shape
+        weight, bias = self.qkv.weight, self.qkv.bias
+        query = F.linear(x[:, -1:], weight[:hidden], None if bias is None else bias[:hidden])
+        packed = F.linear(x, weight[hidden:], None if bias is None else bias[hidden:])
+        key, value = packed.view(batch, steps, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
+        return query.view(batch, 1, self.heads, -1).transpose(1, 2), key, value
 
     def step(self, x: Tensor, ring: KeyValueRing) -> Tensor:
         """Step form: (batch, 1, hidden) of the newest step; equals the full form's last row."""
@@ -161,23 +176,26 @@ class WindowAttention(nn.Module):
         self.qkv = nn.Linear(hidden, 3 * hidden)
         self.output = nn.Linear(hidden, hidden)
 
-    def prepare(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values, once per clip.
+    def prepare(self, memory: Tensor) -> Tensor:
+        """All that does not depend on the query, once per clip: memory (batch, steps * window, hidden).
 
-        memory: (batch, steps * window, hidden) -> two of (batch, steps, heads, window, head_dim)
+        A window of 1 leaves nothing to weigh: the result itself, (batch, steps, hidden).  Else keys and
+        values, (batch, steps, 2, heads, window, head_dim).
         """
         batch, frames, hidden = memory.shape
         weight, bias = self.qkv.weight[hidden:], self.qkv.bias[hidden:]
+        if self.window == 1:
+            return torch.as_tensor(self.output(F.linear(memory, weight[hidden:], bias[hidden:])))
         packed = F.linear(memory, weight, bias)
         packed = packed.view(batch, frames // self.window, self.window, 2, self.heads, -1)
-        keys, values = packed.permute(3, 0, 1, 4, 2, 5)
-        return keys, values
+        return packed.permute(0, 1, 3, 4, 2, 5)
 
-    def forward(self, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """x: (batch, steps, hidden) with the steps' own keys and values from :meth:`prepare`."""
+    def forward(self, x: Tensor, prepared: Tensor) -> Tensor:
+        """x: (batch, steps, hidden) with the steps' own part of what :meth:`prepare` gave."""
         if self.window == 1:
-            return torch.as_tensor(self.output(values.flatten(2)))
+            return prepared
         batch, steps, hidden = x.shape
+        keys, values = prepared.unbind(dim=2)
         query = F.linear(x, self.qkv.weight[:hidden], self.qkv.bias[:hidden])
         query = query.view(batch, steps, self.heads, 1, -1)
         weights = ((query * self.scale) @ keys.transpose(-1, -2)).softmax(dim=-1)

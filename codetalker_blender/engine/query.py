@@ -109,26 +109,38 @@ class QueryLayer(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(hidden) for _ in range(3))
         self.dropout = nn.Dropout(config.dropout)
 
-    def _after(self, x: Tensor, attended: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    def _after(self, x: Tensor, attended: Tensor, heard: Tensor) -> Tensor:
         x = self.norms[0](x + self.dropout(attended))
-        x = self.norms[1](x + self.dropout(self.cross_attention(x, keys, values)))
+        x = self.norms[1](x + self.dropout(self.cross_attention(x, heard)))
         inner = self.dropout(F.relu(self.mlp_in(x)))
         return torch.as_tensor(self.norms[2](x + self.dropout(self.mlp_out(inner))))
 
-    def forward(self, x: Tensor, bias: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        return self._after(x, self.self_attention(x, bias), keys, values)
+    def forward(self, x: Tensor, bias: Tensor, heard: Tensor) -> Tensor:
+        """heard: of ``cross_attention.prepare``"""
+        return self._after(x, self.self_attention(x, bias), heard)
 
-    def step(self, x: Tensor, ring: KeyValueRing, keys: Tensor, values: Tensor) -> Tensor:
-        return self._after(x, self.self_attention.step(x, ring), keys, values)
+    def step(self, x: Tensor, ring: KeyValueRing, heard: Tensor) -> Tensor:
+        return self._after(x, self.self_attention.step(x, ring), heard)
 
 
 class QueryState:
-    """One clip's caches: per layer a ring of keys and values, and the speech's own."""
+    """What the step form remembers of a batch of clips.
 
-    def __init__(self, rings: list[KeyValueRing], speech: list[tuple[Tensor, Tensor]]) -> None:
+    rings: per layer, of past steps' keys and values; positions: (period, hidden), the position code
+    heard: per layer, the prepared speech of steps ``first`` to ``first + ready``; step: the next one
+    """
+
+    def __init__(self, rings: list[KeyValueRing], positions: Tensor) -> None:
         self.rings = rings
-        self.speech = speech
-        self.step = 0
+        self.positions = positions
+        self.heard: list[Tensor] = []
+        self.first = self.ready = self.step = 0
+
+    def keep(self, clips: int) -> None:
+        """Forget all but the first ``clips`` of the batch."""
+        for ring in self.rings:
+            ring.keep(clips)
+        self.heard = [heard[:clips] for heard in self.heard]
 
 
 class CodeQuery(nn.Module):
@@ -189,30 +201,38 @@ class CodeQuery(nn.Module):
         bias = age_bias(ages, head_slopes(config.heads), config.period)
         bias = bias + look_back_mask(steps, config.look_back, x.device)
         for layer in self.stack:
-            x = layer(x, bias.to(x.dtype), *layer.cross_attention.prepare(memory))
+            x = layer(x, bias.to(x.dtype), layer.cross_attention.prepare(memory))
         return self.heads_out(x)
 
-    def start(self, speech: Tensor) -> QueryState:
-        """Prepare a clip.  speech as in :meth:`forward`."""
-        config = self.config
+    def start(self, longest: int) -> QueryState:
+        """Begin clips of which self-attention sees ``longest`` steps at most, itself included."""
+        config, device = self.config, self.style_embedding.device
+        window = max(1, min(config.look_back or longest, longest))
+        ages = torch.arange(window, device=device)
+        biases = age_bias(ages, head_slopes(config.heads), config.period).to(self.style_embedding.dtype)
+        positions = self.positions(0, config.period, device).to(self.style_embedding.dtype)
+        return QueryState([KeyValueRing(window, biases) for _ in self.layers], positions)
+
+    def hear(self, speech: Tensor, state: QueryState) -> None:
+        """Prepare the speech of the next steps, (batch, steps * speech_frames * P, speech_dim).
+
+        What was heard before must be used up; so a long clip's speech is prepared part by part.
+        """
+        if state.step != state.first + state.ready:
+            raise ValueError("the steps heard before are not over")
         memory = self.speech_map(speech)
-        steps = memory.shape[1] // (config.speech_frames * config.temporal_unit)
-        window = max(1, min(config.look_back or steps, steps))
-        ages = torch.arange(window, device=speech.device)
-        biases = age_bias(ages, head_slopes(config.heads), config.period).to(memory.dtype)
-        return QueryState(
-            [KeyValueRing(window, biases) for _ in self.layers],
-            [layer.cross_attention.prepare(memory) for layer in self.stack],
-        )
+        state.heard = [layer.cross_attention.prepare(memory) for layer in self.stack]
+        state.first = state.step
+        state.ready = memory.shape[1] // (self.config.speech_frames * self.config.temporal_unit)
 
     def step(self, embedding: Tensor, state: QueryState) -> tuple[Tensor | None, Tensor | None]:
         """The next step.  embedding: (batch, 1, hidden) = mapped past motion + style, no position yet.
 
         Equals the last step of :meth:`forward` on the same past.
         """
-        index = state.step
-        x = embedding + self.positions(index, 1, embedding.device).to(embedding.dtype)
-        for layer, ring, (keys, values) in zip(self.stack, state.rings, state.speech, strict=True):
-            x = layer.step(x, ring, keys[:, index : index + 1], values[:, index : index + 1])
+        index = state.step - state.first
+        x = embedding + state.positions[state.step % self.config.period]
+        for layer, ring, heard in zip(self.stack, state.rings, state.heard, strict=True):
+            x = layer.step(x, ring, heard[:, index : index + 1])
         state.step += 1
         return self.heads_out(x)

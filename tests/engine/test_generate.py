@@ -11,7 +11,9 @@ from torch import Tensor
 
 from codetalker_blender.contracts import FloatArray, Motion, Waveform
 from codetalker_blender.engine.bundle import Bundle
-from codetalker_blender.engine.generate import CodeLoop, CodeSampler, choose_device, generate
+from codetalker_blender.engine.code_loop import CodeLoop, CodeSampler
+from codetalker_blender.engine.devices import choose_device
+from codetalker_blender.engine.generate import generate
 from codetalker_blender.engine.query import CodeQuery
 from codetalker_blender.engine.speech import SAMPLE_RATE_HZ
 from codetalker_blender.errors import BundleError, Cancelled, EngineError
@@ -87,7 +89,9 @@ def test_official_start_leaves_out_the_bias() -> None:
     assert query.config.bias_free_start
     speech, style = torch.randn(1, 4, query.config.speech_dim), torch.eye(3)[None, :1]
     loop = CodeLoop(codec, query, speech, style, CodeSampler(0.0, 0))
-    features, _ = query.step(query.style_vectors(style), query.start(speech))
+    state = query.start(4)
+    query.hear(speech, state)
+    features, _ = query.step(query.style_vectors(style), state)
     assert features is not None
     assert torch.equal(loop.step()[0], codec.quantiser.nearest(features[:, 0]))
 

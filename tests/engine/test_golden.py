@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from codetalker_blender.contracts import Waveform
 from codetalker_blender.engine.bundle import load_bundle
+from codetalker_blender.engine.code_loop import CodeLoop, CodeSampler
 from codetalker_blender.engine.codebook import Codec, CodecConfig
-from codetalker_blender.engine.generate import CodeLoop, CodeSampler, generate
+from codetalker_blender.engine.generate import generate
 from codetalker_blender.engine.official import codec_names, query_names, speech_names
 from codetalker_blender.engine.query import CodeQuery, QueryConfig
 from codetalker_blender.engine.speech import SAMPLE_RATE_HZ, SpeechConfig, SpeechEncoder

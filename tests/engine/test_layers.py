@@ -79,14 +79,14 @@ def test_last_query_alone_is_the_last_row() -> None:
 def test_window_attention_sees_its_own_frames_alone(window: int) -> None:
     attention = WindowAttention(HIDDEN, HEADS, window)
     x, memory = torch.randn(1, STEPS, HIDDEN), torch.randn(1, STEPS * window, HIDDEN)
-    before = attention(x, *attention.prepare(memory))
+    before = attention(x, attention.prepare(memory))
     changed = memory.clone()
     changed[:, 8 * window : 9 * window] += 1.0
-    moved = (attention(x, *attention.prepare(changed)) - before).abs().amax(dim=(0, 2))
+    moved = (attention(x, attention.prepare(changed)) - before).abs().amax(dim=(0, 2))
     assert moved.nonzero().flatten().tolist() == [8]
     # one step by itself is the same step of the whole
     part = attention.prepare(memory[:, 5 * window : 6 * window])
-    torch.testing.assert_close(attention(x[:, 5:6], *part), before[:, 5:6])
+    torch.testing.assert_close(attention(x[:, 5:6], part), before[:, 5:6])
 
 
 @torch.inference_mode()

@@ -1,0 +1,182 @@
+"""A decoder that looks both ways, inside the autoregressive loop and over clips of any length.
+
+Every new frame changes all earlier ones, so the loop decodes its past anew at every step.  What of it can
+be kept is kept: the convolution's outputs but the last few.  Past :class:`History`'s exact length only the
+newest frames are decoded, so that a step's cost stops growing.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .codebook import LEAK, Moments, Trunk
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How much past networks without a look-back of their own see, in motion frames.
+
+    exact: up to here they see all of it; look_back: what the decoder sees beyond
+    """
+
+    exact: int
+    look_back: int
+
+
+@dataclass(frozen=True)
+class History:
+    """How far back a model without a look-back of its own sees.
+
+    exact_s: up to here nothing is left out: codes are those of the definition, and time grows with the
+        square of the length
+    look_back_s: seconds that the decoder sees beyond; half of ``exact_s`` is what it sees there on average
+    margin_s, fade_s: of the last decoding in pieces: what a piece sees on either side, and how long one
+        fades into the next
+    """
+
+    exact_s: float = 20.0
+    look_back_s: float = 10.0
+    margin_s: float = 5.0
+    fade_s: float = 1.0
+
+    def reach(self, fps: float, frames: int) -> Reach:
+        """For a clip of ``frames`` frames."""
+        exact = frames if math.isinf(self.exact_s) else min(frames, max(1, round(self.exact_s * fps)))
+        return Reach(exact, min(exact, max(1, round(self.look_back_s * fps))))
+
+
+class PrefixDecoder:
+    """Frame by frame in, the newest frame's hidden state out."""
+
+    def __init__(self, trunk: Trunk, reach: Reach, blocks: Trunk | None = None) -> None:
+        """blocks: a trunk of another precision that takes over after the convolution"""
+        self._trunk, self._blocks = trunk, blocks or trunk
+        self._reach = reach
+        self._half = trunk.config.kernel // 2
+        #: frames seen, and how many of the oldest the buffers have dropped
+        self._count = self._dropped = 0
+        self._inputs = self._active = torch.zeros(0, 0, 0)
+
+    def keep(self, clips: int) -> None:
+        """Forget all but the first ``clips`` of the batch."""
+        self._inputs, self._active = self._inputs[:clips], self._active[:clips]
+
+    @property
+    def held_bytes(self) -> int:
+        """Memory of the buffers."""
+        return self._inputs.nbytes + self._active.nbytes
+
+    def step(self, spread: Tensor) -> Tensor:
+        """The next P frames, (batch, P, hidden) -> the last one decoded, (batch, 1, hidden)."""
+        self._make_room(spread)
+        first, self._count = self._count, self._count + spread.shape[1]
+        start, end = first - self._dropped, self._count - self._dropped
+        self._inputs[:, start:end] = spread
+        # outputs that have seen the repeated end are not final yet
+        changed = max(start - self._half, 0)
+        self._active[:, changed:end] = self._convolved(changed, end)
+        seen = self._count if self._count <= self._reach.exact else self._reach.look_back
+        x = self._trunk_embedding(self._active[:, end - seen : end])
+        return self._blocks.transform_last(x).to(spread.dtype)
+
+    def _trunk_embedding(self, active: Tensor) -> Tensor:
+        x = self._trunk.embed(active)
+        return x.to(self._blocks.linear.weight.dtype)
+
+    def _convolved(self, first: int, end: int) -> Tensor:
+        """Activated outputs of frames ``first`` to ``end``, the newest; both ends are repeated."""
+        conv, half = self._trunk.conv.conv, self._half
+        inside = self._inputs[:, max(first - half, 0) : end]
+        before = max(half - first, 0)
+        padded = F.pad(inside.transpose(1, 2), (before, half), mode="replicate")
+        windows = padded.unfold(2, 2 * half + 1, 1).permute(0, 2, 1, 3).flatten(2)
+        # three frames as one product: a convolution would reorder its 20 MB of weights every time
+        return F.leaky_relu(F.linear(windows, conv.weight.flatten(1), conv.bias), LEAK)
+
+    def _make_room(self, spread: Tensor) -> None:
+        """Buffers of at most twice the window; what has left it is dropped now and then."""
+        batch, new, hidden = spread.shape
+        held = self._count - self._dropped
+        if held + new <= self._inputs.shape[1]:
+            return
+        kept = held
+        if self._count + new > self._reach.exact:
+            kept = min(held, self._reach.look_back + 2 * self._half)
+        # at the start the repeated first frame is part of the outputs, which are never made again
+        size = max(2 * (kept + new), 64)
+        for name in ("_inputs", "_active"):
+            old = getattr(self, name)
+            buffer = spread.new_empty(batch, size, hidden)
+            if kept:
+                buffer[:, :kept] = old[:, held - kept : held]
+            setattr(self, name, buffer)
+        self._dropped += held - kept
+
+
+def lower_precision(trunk: Trunk) -> Trunk:
+    """A copy in bfloat16, whose products take half the time where the processor has them."""
+    return copy.deepcopy(trunk).to(torch.bfloat16)
+
+
+def decode_pieces(
+    trunk: Trunk,
+    spread_of: Callable[[int, int], Tensor],
+    frames: int,
+    fps: float,
+    history: History,
+) -> Iterator[Tensor]:
+    """The whole clip's hidden states, (1, n, hidden) piece by piece, in order.
+
+    spread_of: (first, end) -> those frames' codes spread out, (1, end - first, hidden)
+
+    Up to ``history.exact_s`` it is one piece.  Beyond, the norm over time still sees the whole clip, and
+    attention a piece with its margins.
+    """
+    exact = history.reach(fps, frames).exact
+    if frames <= exact:
+        yield trunk(spread_of(0, frames))
+        return
+    margin, fade = round(history.margin_s * fps), max(1, round(history.fade_s * fps))
+    core = max(exact - 2 * margin, fade)
+    half = trunk.config.kernel // 2
+
+    def active(first: int, end: int) -> Tensor:
+        """The convolution's outputs as in the whole clip."""
+        low, high = max(first - half, 0), min(end + half, frames)
+        return trunk.activate(spread_of(low, high))[:, first - low : first - low + end - first]
+
+    moments = _moments(active, frames, exact) if trunk.config.time_norm else None
+    tail: Tensor | None = None
+    for first in range(0, frames, core):
+        end = min(first + core, frames)
+        # the next piece begins to fade in where this one's core ends
+        stop = min(end + fade, frames)
+        low, high = max(first - margin, 0), min(stop + margin, frames)
+        piece = trunk.transform(trunk.embed(active(low, high), moments))[:, first - low : stop - low]
+        if tail is not None:
+            count = tail.shape[1]
+            share = (torch.arange(1, count + 1, device=piece.device) / (count + 1))[:, None].to(piece.dtype)
+            piece = torch.cat((torch.lerp(tail, piece[:, :count], share), piece[:, count:]), dim=1)
+        tail = piece[:, end - first :] if end < frames else None
+        yield piece[:, : end - first]
+
+
+def _moments(active: Callable[[int, int], Tensor], frames: int, block: int) -> Moments:
+    """Mean and 1 / deviation over all frames, block by block."""
+    total = square = torch.zeros(())
+    for first in range(0, frames, block):
+        # float64 where there is one: a difference of large sums
+        part = active(first, min(first + block, frames))
+        part = part.double() if part.device.type != "mps" else part
+        total = total.to(part) + part.sum(dim=1, keepdim=True)
+        square = square.to(part) + part.square().sum(dim=1, keepdim=True)
+    mean = total / frames
+    variance = (square / frames - mean.square()).clamp_min(0.0)
+    return mean.float(), torch.rsqrt(variance + 1e-5).float()
