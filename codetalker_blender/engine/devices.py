@@ -33,5 +33,8 @@ def is_devices_fault(error: Exception, device: torch.device) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, NotImplementedError)):
         return True
     # MPS raises plain RuntimeErrors, and so does CUDA for a card that it has no code for
-    words = ("out of memory", "no kernel image", "not implemented", "not currently supported", "cuda error")
+    words = (
+        *("out of memory", "no kernel image", "not implemented", "not currently supported"),
+        *("not linked with support", "cuda error"),
+    )
     return isinstance(error, RuntimeError) and any(word in str(error).lower() for word in words)

@@ -36,6 +36,11 @@ class ChunkFeeder:
         #: samples that have arrived
         self.count = 0
 
+    @property
+    def held(self) -> int:
+        """Samples that are kept."""
+        return len(self._samples)
+
     def push(self, samples: FloatArray) -> list[Tensor]:
         """(n,) more samples -> features of whole chunks, (1, chunk frames * speech_frames, channels)."""
         more = torch.from_numpy(np.ascontiguousarray(samples, np.float32)).to(self._device)
@@ -112,6 +117,11 @@ class LiveMotion:
         self._loop: CodeLoop | None = None
         self._frames = 0
         self.latency_s = encoder.config.chunk_s + encoder.config.latency_s
+
+    @property
+    def held_samples(self) -> int:
+        """Samples of sound that are kept because later frames need them."""
+        return self._feeder.held
 
     def push(self, samples: FloatArray) -> list[MotionChunk]:
         """(n,) more samples, mono at 16 kHz -> the frames that they complete."""
