@@ -18,6 +18,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2Model
 from .config_checks import check_divides, check_numbers
 from .log_mel import SAMPLE_RATE_HZ as SAMPLE_RATE_HZ  # as: part of this module's interface too
 from .log_mel import WINDOW, MelFrontEnd
+from .long_speech import EXACT_S, long_features
 
 #: The convolutions' product of strides, and their receptive field less one stride.
 HOP, RECEPTIVE = 320, 400
@@ -153,11 +154,19 @@ class SpeechEncoder(nn.Module):
 
     # -- lengths ---------------------------------------------------------------------------------
 
+    def frame_count(self, samples: int) -> int:
+        """50 Hz frames of ``samples``."""
+        return (samples - RECEPTIVE) // HOP + 1
+
+    def frame_sound(self, first: int, stop: int) -> slice:
+        """The samples that the 50 Hz frames first .. stop read."""
+        return slice(first * HOP, (stop - 1) * HOP + RECEPTIVE)
+
     def motion_frames(self, samples: int) -> int:
         """Motion frames that a clip of ``samples`` gets."""
         if self.config.chunked:
             return max(1, round(samples / SAMPLE_RATE_HZ * self.config.fps))
-        length = (samples - RECEPTIVE) // HOP + 1
+        length = self.frame_count(samples)
         if self.config.speech_frames == 2:
             return max(1, length // 2)
         # in floating point and cut, as the original does: 205 frames give 122, not 123
@@ -179,18 +188,19 @@ class SpeechEncoder(nn.Module):
         moved = F.interpolate(frames.transpose(1, 2), size=motion_frames, mode="linear", align_corners=True)
         return moved.transpose(1, 2)
 
-    def _transform(self, frames: Tensor) -> Tensor:
+    def transform(self, frames: Tensor) -> Tensor:
+        """Aligned frames (batch, n, conv_dim) -> (batch, n, hidden); every frame hears all n."""
         hidden, _ = self.network.feature_projection(frames)
         hidden = self.network._mask_hidden_states(hidden)
         return torch.as_tensor(self.network.encoder(hidden).last_hidden_state)
 
     def convolve(self, levelled: Tensor) -> Tensor:
-        """Levelled sound (batch, n) -> 50 Hz frames (batch, L, conv_dim); L = (n - 400) // 320 + 1."""
+        """Levelled sound (batch, n) -> 50 Hz frames (batch, L, conv_dim), L = frame_count(n)."""
         return torch.as_tensor(self.network.feature_extractor(levelled)).transpose(1, 2)
 
     def whole(self, levelled: Tensor, motion_frames: int) -> Tensor:
         """Levelled sound (batch, n) -> (batch, motion_frames * speech_frames, hidden)."""
-        return self._transform(self.aligned(self.convolve(levelled), motion_frames))
+        return self.transform(self.aligned(self.convolve(levelled), motion_frames))
 
     # -- chunks on an absolute grid --------------------------------------------------------------
 
@@ -243,7 +253,7 @@ class SpeechEncoder(nn.Module):
             share = (place - left).to(frames.dtype)[None, :, None]
             frames = torch.lerp(frames[:, left], frames[:, left + 1], share)
         first = self.context_frames * config.speech_frames
-        hidden = self._transform(frames)
+        hidden = self.transform(frames)
         return hidden[:, first : first + self.chunk_frames * config.speech_frames]
 
     # -- one clip, either way --------------------------------------------------------------------
@@ -251,7 +261,12 @@ class SpeechEncoder(nn.Module):
     def features(
         self, samples: Tensor, each: Callable[[int, int], None] = lambda done, total: None
     ) -> Tensor:
-        """A clip (n,) -> (1, motion_frames * speech_frames, hidden); ``each(done, total)`` per chunk."""
+        """A clip (n,) -> (1, motion_frames * speech_frames, hidden); ``each(done, total)`` per chunk.
+
+        Beyond EXACT_S an unchunked encoder works on windows too (long_speech), with the whole's statistics.
+        """
+        if not self.config.chunked and len(samples) > EXACT_S * SAMPLE_RATE_HZ:
+            return long_features(self, samples, each)
         frames = self.motion_frames(len(samples))
         if not self.config.chunked:
             each(0, 1)
