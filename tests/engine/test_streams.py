@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -27,7 +29,7 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
     return {name: variant_bundle(folder / name.replace(" ", "_"), name) for name in VARIANTS}
 
 
-def assert_same(chunks: list[MotionChunk], bundle: Bundle, waveform: Waveform, **options: object) -> None:
+def assert_same(chunks: list[MotionChunk], bundle: Bundle, waveform: Waveform, **options: Any) -> None:
     """The chunks are, one after the other, the frames of the whole clip."""
     whole = run(bundle, waveform, **options)
     place = 0
