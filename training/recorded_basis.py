@@ -17,16 +17,22 @@ from .datasets.clip import Clip, Dataset
 SAMPLED_FRAMES, BLOCK_FRAMES = 1024, 256
 
 
-def sampled_offsets(dataset: Dataset, count: int = SAMPLED_FRAMES) -> FloatArray:
-    """(n, 3V) metres: at most ``count`` single frames, evenly spread over all clips."""
-    lengths = [clip.frame_count for clip in dataset.clips]
+def sampled_offsets(
+    dataset: Dataset, count: int = SAMPLED_FRAMES, clips: Sequence[Clip] | None = None
+) -> FloatArray:
+    """(n, 3V) metres: at most ``count`` single frames, evenly spread over all clips, or over ``clips``.
+
+    No others are read.
+    """
+    clips = dataset.clips if clips is None else clips
+    lengths = [clip.frame_count for clip in clips]
     ends = np.cumsum(lengths)
     places = np.unique(np.linspace(0, ends[-1] - 1, min(count, int(ends[-1]))).round().astype(np.int64))
     owners = np.searchsorted(ends, places, side="right")
     frames = []
     for number in np.unique(owners).tolist():
         inside = places[owners == number] - (ends[number] - lengths[number])
-        clip = dataset.clips[number]
+        clip = clips[number]
         for frame in inside.tolist():
             frames.append(clip_offsets(dataset, clip, frame, frame + 1)[0])
     return np.stack(frames)

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from codetalker_blender.contracts import FaceMesh, FloatArray, IntArray
 from codetalker_blender.errors import UserError
 from training import metrics
-from training.datasets.clip import Clip, Dataset, Phone, ShapeMotion
+from training.datasets.clip import Clip, Dataset, Phone
 from training.metrics import Dynamics, Floats
 from training.metrics_timing import mtm_ms, slcc
+from training.recorded_basis import sampled_offsets
 
 #: Frames, drawn evenly from all clips, that the components of the Fréchet distance are found on.
 BASIS_FRAMES = 400
@@ -126,25 +127,9 @@ def make_ruler(dataset: Dataset, clips: Sequence[Clip]) -> Ruler:
     upper = np.concatenate(
         [np.asarray(regions.get(name, ()), np.int64) for name in ("upper_face", "eyelids")]
     )
-    basis = metrics.motion_basis(_some_frames(dataset, clips))
+    frames = sampled_offsets(dataset, BASIS_FRAMES, clips)
+    basis = metrics.motion_basis(frames.reshape(len(frames), -1, 3))
     return Ruler(dataset.face, metrics.lower_lip(dataset.face), np.unique(upper), basis)
-
-
-def _some_frames(dataset: Dataset, clips: Sequence[Clip]) -> FloatArray:
-    """Offsets (N, V, 3) of about BASIS_FRAMES frames, evenly from all clips; reads no others."""
-    total = sum(clip.frame_count for clip in clips)
-    wanted = np.unique(np.linspace(0, total - 1, min(BASIS_FRAMES, total)).round().astype(np.int64))
-    found, start = [], 0
-    for clip in clips:
-        rows = wanted[(wanted >= start) & (wanted < start + clip.frame_count)] - start
-        start += clip.frame_count
-        if not len(rows):
-            continue
-        if clip.vertices is None:
-            found.append(ShapeMotion(clip.weights[rows]).offsets(dataset.deltas))
-        else:
-            found.append(dataclasses.replace(clip.vertices, rows=clip.vertices.rows[rows]).offsets())
-    return np.concatenate(found)
 
 
 def as_prediction(predicted: FloatArray | Prediction) -> Prediction:

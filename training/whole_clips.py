@@ -18,6 +18,7 @@ from codetalker_blender.engine.speech import SpeechEncoder
 
 from .datasets.clip import Clip, Dataset
 from .random_states import Stateful, restore, state_of
+from .recorded_basis import sampled_offsets
 from .windows import Batch, WindowSampler, frame_phones, phone_labels
 
 #: Frames of the whole data set that means and spreads are taken from.
@@ -93,12 +94,8 @@ class WholeClips:
 
     def sample_motion(self) -> FloatArray:
         """(frames, 3V): single frames from all over the data set, for means and spreads."""
-        each = max(1, SAMPLED_FRAMES // len(self.clips))
-        parts = []
-        for clip in self.clips[:: max(1, len(self.clips) // SAMPLED_FRAMES)]:
-            motion = self._motion(clip)
-            parts.append(motion[:: max(1, len(motion) // each)][:each])
-        return np.concatenate(parts)
+        sampled = sampled_offsets(self._dataset, SAMPLED_FRAMES)
+        return np.asarray(sampled * np.float32(self._units), np.float32)
 
     def example(self, frames: int) -> tuple[Clip, FloatArray]:
         """The first clip and the first ``frames`` frames of its motion (T, 3V)."""
