@@ -156,3 +156,9 @@ def test_digital_silence_can_be_heard() -> None:
             chunks = sounds.chunks([0, 1], [0, 33], CHUNKS)
             with torch.inference_mode():
                 assert sounds.features(chunks).isfinite().all()
+
+
+def test_a_context_beyond_the_silent_edge_is_refused() -> None:
+    config = dataclasses.replace(variant_configs("streamable")[2], context_s=1.4)
+    with pytest.raises(ValueError, match="at most 1 s"):
+        make_sounds(noisy_clips(1), SpeechEncoder(config), 0)
