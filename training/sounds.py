@@ -57,7 +57,8 @@ def make_sounds(clips: Sequence[Clip], encoder: SpeechEncoder, seed: int, augmen
     Raises ValueError for a context that reaches beyond the silence around every clip.
     """
     if encoder.config.context_s > EDGE_S:
-        raise ValueError(f"context_s must be at most {EDGE_S} s in training, not {encoder.config.context_s:g}")
+        context_s = encoder.config.context_s
+        raise ValueError(f"context_s must be at most {EDGE_S} s in training, not {context_s:g}")
     if encoder.config.front_end == "log_mel":
         return SpectraSounds(clips, encoder, seed, augment)
     return RawSounds(clips, encoder, seed, augment)
