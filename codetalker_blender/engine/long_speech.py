@@ -37,6 +37,8 @@ CONTEXT_S = 3.0
 HOP_S = 9.0
 #: Neighbouring windows are blended over this time: longer than a syllable, so that no join is seen.
 FADE_S = 0.5
+#: What a piece of the norm's statistics, a piece of frames and a window take, roughly: for even progress.
+NORM_COST, PIECE_COST, WINDOW_COST = 1, 4, 12
 
 
 class Moments:
@@ -66,6 +68,11 @@ class Moments:
         return self._mean, self._squares / self._count
 
 
+def _normed_over_time(encoder: SpeechEncoder) -> bool:
+    """Whether the first convolution has wav2vec 2.0's group norm: each channel over the whole clip."""
+    return encoder.config.front_end == "conv" and encoder.config.feature_norm == "group"
+
+
 class LongSound:
     """The 50 Hz frames of a clip, (length, conv_dim), convolved piece by piece in rising order."""
 
@@ -73,19 +80,16 @@ class LongSound:
         self,
         encoder: SpeechEncoder,
         samples: Tensor,
-        measured: Callable[[], None] = lambda: None,
-        convolved: Callable[[], None] = lambda: None,
+        spent: Callable[[int], None] = lambda cost: None,
     ) -> None:
         """samples: (n,)
 
-        measured, convolved: called after each piece of the statistics (here) and of the frames; may raise
+        spent: called with its cost after each piece of the statistics (here) and of the frames; may raise
         """
-        self._encoder, self._samples = encoder, samples
-        self._measured, self._convolved = measured, convolved
+        self._encoder, self._samples, self._spent = encoder, samples, spent
         self.length = encoder.frame_count(len(samples))
         self._level = self._file_level() if encoder.config.level == "utterance" else None
-        grouped = encoder.config.front_end == "conv" and encoder.config.feature_norm == "group"
-        self._norm = self._file_norm() if grouped else None
+        self._norm = self._file_norm() if _normed_over_time(encoder) else None
         self._first = 0
         self._kept = samples.new_zeros(1, 0, encoder.config.conv_dim)
 
@@ -102,7 +106,7 @@ class LongSound:
             end = min(after + PIECE_FRAMES, self.length)
             parts.append(self._piece(after, end))
             after = end
-            self._convolved()
+            self._spent(PIECE_COST)
         self._first, self._kept = start, torch.cat(parts, dim=1)
         return self._kept[:, : stop - start]
 
@@ -136,7 +140,7 @@ class LongSound:
         moments = Moments()
         for part in self._samples.split(LEVEL_SAMPLES):
             moments.add(part[None])
-            self._measured()
+            self._spent(0)
         mean, variance = (float(value) for value in moments.result())
         return mean, math.sqrt(variance + self._encoder.config.level_eps)
 
@@ -144,14 +148,16 @@ class LongSound:
         """Scale and shift (channels, 1) that are the first convolution's group norm (a channel a group)."""
         layer = self._encoder.network.feature_extractor.conv_layers[0]
         (kernel,), (stride,) = layer.conv.kernel_size, layer.conv.stride
-        moments = Moments()
         outputs = (len(self._samples) - kernel) // stride + 1
-        step = self._encoder.frame_sound(0, PIECE_FRAMES).stop // stride
-        for start in range(0, outputs, step):
-            stop = min(start + step, outputs)
-            levelled = self._levelled(slice(start * stride, (stop - 1) * stride + kernel))
+        per_frame = self._encoder.frame_sound(1, 2).start // stride
+        moments = Moments()
+        for first in range(0, self.length, PIECE_FRAMES):
+            # no output twice, and none forgotten at the end, where those of less than a frame are left
+            after = first + PIECE_FRAMES
+            stop = after * per_frame if after < self.length else outputs
+            levelled = self._levelled(slice(first * per_frame * stride, (stop - 1) * stride + kernel))
             moments.add(layer.conv(levelled[:, None])[0])
-            self._measured()
+            self._spent(NORM_COST)
         mean, variance = moments.result()
         norm = layer.layer_norm
         scale = norm.weight.cpu().double() / torch.sqrt(variance + norm.eps)
@@ -213,23 +219,25 @@ def windows_of(count: int, rate_hz: float, reach: int) -> Windows:
 def long_features(encoder: SpeechEncoder, samples: Tensor, each: Callable[[int, int], None]) -> Tensor:
     """A clip (n,) beyond EXACT_S -> (1, motion_frames * speech_frames, hidden), as SpeechEncoder.features.
 
-    each(done, total): called after every piece; it may raise.  The statistics take little time, so ``done``
-    stays 0 meanwhile.
+    each(done, total): called after every piece with the share of the work that is done; it may raise
+    Run it under torch.inference_mode: gradients would keep every piece.
     """
     config = encoder.config
     motion_frames = encoder.motion_frames(len(samples))
     count = motion_frames * config.speech_frames
     windows = windows_of(count, config.fps * config.speech_frames, config.position_kernel // 2)
     pieces = -(-encoder.frame_count(len(samples)) // PIECE_FRAMES)
-    total, done = pieces + len(windows.starts), 0
+    total = pieces * PIECE_COST + len(windows.starts) * WINDOW_COST
+    total += pieces * NORM_COST if _normed_over_time(encoder) else 0
+    done = 0
 
-    def step() -> None:
+    def spent(cost: int) -> None:
         nonlocal done
-        done += 1
+        done += cost
         each(done, total)
 
-    each(0, total)
-    sound = LongSound(encoder, samples, measured=lambda: each(0, total), convolved=step)
+    spent(0)
+    sound = LongSound(encoder, samples, spent)
     features = samples.new_empty(1, count, config.hidden)
     blend = torch.linspace(0.0, 1.0, windows.fade + 2, device=samples.device)[1:-1, None]
     joins = (0, *windows.joins, count)
@@ -244,5 +252,5 @@ def long_features(encoder: SpeechEncoder, samples: Tensor, each: Callable[[int, 
             )
             first += windows.fade
         features[:, first:last] = hidden[:, first - start : last - start]
-        step()
+        spent(WINDOW_COST)
     return features

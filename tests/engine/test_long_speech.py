@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -92,7 +93,7 @@ def whole(speech: SpeechEncoder, samples: Tensor) -> Tensor:
 
 def change(features: Tensor) -> Tensor:
     """(1, n, hidden) -> (n - 1,): how far the features move from frame to frame."""
-    return (features[0, 1:] - features[0, :-1]).norm(dim=-1)
+    return (features[0, 1:] - features[0, :-1]).square().sum(dim=-1).sqrt()
 
 
 def largest(difference: Tensor, of: Tensor) -> float:
@@ -195,18 +196,18 @@ def test_short_clips_are_encoded_at_once(name: str, seconds: float) -> None:
 @pytest.mark.parametrize("samples", [round(EXACT_S * SAMPLE_RATE_HZ) + 1, round(22.1 * SAMPLE_RATE_HZ)])
 @torch.inference_mode()
 def test_just_over_the_limit_features_are_nearly_the_whole_clips(name: str, samples: int) -> None:
-    """Random attention looks everywhere alike, so the missing seconds show: about 5 % of a feature.
+    """Random attention looks everywhere alike, so that missing seconds show: 1 to 2.7 % of a feature.
 
-    Without context on the windows' sides it is twice that.
+    Windows without context on their sides are off by 1.9 to 4.3 %.
     """
     speech, sound = encoder(name), voice(samples)
     features, wanted = speech.features(sound), whole(speech, sound)
     assert features.shape == wanted.shape
     assert features.dtype == wanted.dtype
     off = (features - wanted).norm(dim=-1) / wanted.norm(dim=-1)
-    assert float(off.mean()) < 0.07
+    assert float(off.mean()) < 0.03
     pair = torch.stack((features.flatten(), wanted.flatten()))
-    assert float(torch.corrcoef(pair)[0, 1]) > 0.99
+    assert float(torch.corrcoef(pair)[0, 1]) > 0.999
 
 
 @pytest.mark.parametrize("name", ["official at 25", "official at 30"])
@@ -270,8 +271,11 @@ def test_progress_counts_up_to_its_total(name: str) -> None:
     encoder(name).features(voice(41 * SAMPLE_RATE_HZ), lambda done, total: calls.append((done, total)))
     done, totals = zip(*calls, strict=True)
     assert len(set(totals)) == 1
-    assert list(dict.fromkeys(done)) == list(range(totals[0] + 1))
+    assert done[0] == 0
+    assert done[-1] == totals[0]
     assert list(done) == sorted(done)
+    # no step is a large part of the whole
+    assert max(after - before for before, after in itertools.pairwise(done)) < 0.2 * totals[0]
 
 
 @torch.inference_mode()
