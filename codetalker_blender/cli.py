@@ -33,7 +33,6 @@ from .array_files import check_writable, mode_of
 from .contracts import AudioSource, FloatArray, GenerateRequest, no_progress
 from .errors import BundleError, Cancelled, OutputError, UserError
 from .model_files import ModelCard, read_card
-from .motion_files import write_motion
 
 DONE, REFUSED, BUG, CANCELLED = 0, 2, 3, 130
 _LOWEST_FPS, _HIGHEST_FPS = 1, 1000
@@ -196,11 +195,19 @@ def _generate(options: argparse.Namespace, stderr: TextIO) -> None:
             prefix = f"[{number}/{len(outputs)}] {audio.name}" if len(outputs) > 1 else audio.name
             bar = _Bar(stderr, prefix) if show else None
             try:
-                motion = street.run(request, bar.show if bar else no_progress, cache=cache)
+                outcome = street.run_to_file(
+                    request,
+                    path,
+                    bar.show if bar else no_progress,
+                    cache=cache,
+                    model=card.name,
+                    style=style_name,
+                )
             finally:
                 if bar:
                     bar.close()
-            write_motion(path, motion, model=card.name, style=style_name)
+            for note in outcome.notes:
+                _line(stderr, note)
 
 
 def _outputs(inputs: list[Path], output: Path) -> list[Path]:

@@ -1,7 +1,8 @@
 """One request in, one motion out: sound → bundle → codes → motion → the wanted frame rate.
 
-Used by the command line and by the job's worker.  Importing this file is light; torch and the
-other libraries of the engine are imported by the first run, and named when they are missing.
+The motion passes through in chunks, so that a file may be longer than memory.  Used by the command
+line and by the job's worker.  Importing this file is light; torch and the other libraries of the
+engine are imported by the first run, and named when they are missing.
 """
 
 from __future__ import annotations
@@ -10,21 +11,27 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from .contracts import (
     AudioSource,
     CancelCheck,
+    FloatArray,
     GenerateRequest,
+    IntArray,
     Motion,
     Progress,
     never_cancelled,
     no_progress,
 )
 from .errors import Cancelled, EngineError
-from .face.curves import resample_offsets
+from .face.curves import resample_chunks, resampled_count
 from .model_files import CONFIG_FILE, WEIGHTS_FILE
+from .motion_files import motion_writer
 
 if TYPE_CHECKING:
     from .engine.bundle import Bundle
@@ -55,49 +62,124 @@ class ModelCache:
         return self._bundle
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What is to be said about a motion file that was made.
+
+    frame_count: frames in the file; device: where the model ran in the end, "cpu", "cuda" or "mps"
+    notes: sentences for the user, such as why it was another device
+    """
+
+    frame_count: int
+    device: str
+    notes: tuple[str, ...] = ()
+
+
+def run_to_file(
+    request: GenerateRequest,
+    path: Path,
+    progress: Progress = no_progress,
+    cancelled: CancelCheck = never_cancelled,
+    cache: ModelCache | None = None,
+    model: str = "",
+    style: str = "",
+) -> Outcome:
+    """Sound in, motion file out, written while the motion is made, so that memory does not grow with it.
+
+    ``model`` and ``style`` are names for the file.  Stages and errors are those of :func:`run`, and
+    OutputError; when there is an error, there is no file.
+    """
+    frames = _Frames(request, progress, cancelled, cache or ModelCache())
+    with motion_writer(
+        path, frames.frame_count, frames.vertex_count, frames.fps, frames.model_fps, model, style
+    ) as writer:
+        for offsets in frames:
+            writer.add(offsets)
+        writer.add_codes(np.concatenate(frames.codes))
+    return frames.outcome()
+
+
 def run(
     request: GenerateRequest,
     progress: Progress = no_progress,
     cancelled: CancelCheck = never_cancelled,
     cache: ModelCache | None = None,
 ) -> Motion:
-    """Sound in, motion out, at ``request.fps`` (or the model's own rate).
+    """Sound in, motion out, at ``request.fps`` (or the model's own rate); all of it in memory.
 
-    Stages reported: "audio", "libraries" (importing torch) and "model" (one step each), then the
-    engine's, then "frames".  Raises UserError for what the user can cure, Cancelled when
-    ``cancelled()`` says so.
+    Stages reported: "audio", "libraries" (importing torch) and "model" (one step each), then in turns the
+    engine's and "frames", those that are finished.  Raises UserError for what the user can cure, Cancelled
+    when ``cancelled()`` says so.
     """
-    with _explained(request.device):
-        with _step("audio", progress, cancelled):
-            from .engine.audio import read_waveform  # noqa: PLC0415 - brings soundfile
+    frames = _Frames(request, progress, cancelled, cache or ModelCache())
+    try:
+        motion = np.empty((frames.frame_count, frames.vertex_count, 3), np.float32)
+    except MemoryError as error:  # of this computer, whatever device the model runs on
+        raise EngineError(
+            f"{frames.frame_count} frames at {frames.fps:g} fps do not fit into the memory.",
+            "Choose fewer frames per second, or a shorter range of the sound.",
+        ) from error
+    done = 0
+    for offsets in frames:
+        motion[done : done + len(offsets)] = offsets
+        done += len(offsets)
+    return Motion(motion, frames.fps, np.concatenate(frames.codes), frames.model_fps)
 
-            waveform = read_waveform(request.audio)
-        with _step("libraries", progress, cancelled):
-            from .engine.generate import generate  # noqa: PLC0415 - brings torch
-        with _step("model", progress, cancelled):
-            bundle = (cache or ModelCache()).load(request.model)
-        motion = generate(
-            bundle,
-            waveform,
-            request.style,
-            device=request.device,
-            temperature=request.temperature,
-            seed=request.seed,
-            progress=progress,
-            cancelled=cancelled,
-        )
-    if request.fps is None or request.fps == motion.fps:
-        return motion
-    with _step("frames", progress, cancelled):
-        try:
-            offsets = resample_offsets(motion.offsets, motion.fps, request.fps)
-        except MemoryError as error:  # of this computer, whatever device the model ran on
-            raise EngineError(
-                f"{motion.frame_count} frames at {motion.fps:g} fps do not fit into the memory "
-                f"at {request.fps:g} fps.",
-                "Choose fewer frames per second, or a shorter range of the sound.",
-            ) from error
-    return Motion(offsets=offsets, fps=request.fps, codes=motion.codes, model_fps=motion.model_fps)
+
+class _Frames:
+    """The street of one request: iterate once, for its offsets (n, V, 3) at its rate, in chunks.
+
+    frame_count, vertex_count, fps: of the offsets; model_fps: of the codes
+    codes: those of the chunks so far
+    """
+
+    def __init__(
+        self, request: GenerateRequest, progress: Progress, cancelled: CancelCheck, cache: ModelCache
+    ) -> None:
+        self._device, self._progress, self._cancelled = request.device, progress, cancelled
+        with _explained(request.device):
+            with _step("audio", progress, cancelled):
+                from .engine.audio import read_waveform  # noqa: PLC0415 - brings soundfile
+
+                waveform = read_waveform(request.audio)
+            with _step("libraries", progress, cancelled):
+                from .engine.generate import MotionStream  # noqa: PLC0415 - brings torch
+            with _step("model", progress, cancelled):
+                bundle = cache.load(request.model)
+            self._stream = MotionStream(
+                bundle,
+                waveform,
+                request.style,
+                device=request.device,
+                temperature=request.temperature,
+                seed=request.seed,
+                progress=progress,
+                cancelled=cancelled,
+            )
+        self.vertex_count, self.model_fps = self._stream.vertex_count, self._stream.fps
+        self.fps = self.model_fps if request.fps is None else request.fps
+        self.frame_count = resampled_count(self._stream.frame_count, self.model_fps, self.fps)
+        self.codes: list[IntArray] = []
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        done = 0
+        for offsets in resample_chunks(self._offsets(), self._stream.frame_count, self.model_fps, self.fps):
+            if self._cancelled():
+                raise Cancelled
+            yield offsets
+            done += len(offsets)
+            self._progress("frames", done, self.frame_count)
+
+    def outcome(self) -> Outcome:
+        """Once all is made."""
+        return Outcome(self.frame_count, self._stream.device.type, tuple(self._stream.notes))
+
+    def _offsets(self) -> Iterator[FloatArray]:
+        """At the model's own rate."""
+        with _explained(self._device):
+            for chunk in self._stream:
+                self.codes.append(chunk.codes)
+                yield chunk.offsets
 
 
 def check_sounds(sources: Iterable[AudioSource]) -> None:
@@ -107,14 +189,6 @@ def check_sounds(sources: Iterable[AudioSource]) -> None:
 
         for source in sources:
             check_header(source)
-
-
-def device_used(name: str) -> str:
-    """What "auto" means here: "cuda", "mps" or "cpu".  Raises EngineError."""
-    with _explained(name):
-        from .engine.devices import choose_device  # noqa: PLC0415 - brings torch
-
-        return str(choose_device(name))
 
 
 @contextmanager

@@ -13,10 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from codetalker_blender import street
 from codetalker_blender.cli import main
-from codetalker_blender.contracts import AudioSource, GenerateRequest, Motion
-from codetalker_blender.errors import EngineError
+from codetalker_blender.contracts import Motion
 from codetalker_blender.motion_files import read_motion
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -232,14 +230,6 @@ def test_damage_inside_a_later_input_keeps_what_is_finished(
     assert files(tmp_path / "out") == ["good.npz"]
 
 
-def test_more_frames_than_the_memory_holds_is_no_fault_of_the_device(tmp_path: Path, model: Path) -> None:
-    style = np.array([[1, 0, 0]], np.float32)
-    request = GenerateRequest(AudioSource(speech(tmp_path / "a.wav")), model, style, device="cpu", fps=1e15)
-    with pytest.raises(EngineError, match="frames per second") as caught:
-        street.run(request)
-    assert "device" not in str(caught.value) and "1e+15" in str(caught.value)
-
-
 def test_a_broken_model_in_one_line(tmp_path: Path, capfd: Capture) -> None:
     from tests.engine.tiny import tiny_bundle
 
@@ -287,7 +277,7 @@ def test_a_bug_shows_its_traceback(tmp_path: Path, model: Path) -> None:
         "import sys\n"
         "from codetalker_blender import cli, street\n"
         "def broken(*a, **k): raise ZeroDivisionError('numbers')\n"
-        "street.run = broken\n"
+        "street.run_to_file = broken\n"
         "sys.exit(cli.main(sys.argv[1:]))"
     )
     speech(tmp_path / "a.wav")

@@ -40,6 +40,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 #: Longer than the worker's own patience with a cancelled job.
 _KILL_AFTER_S = 5.0
 _LOG_LINES = 20
+_FOLDER_PREFIX = "codetalker-"
 
 
 class JobError(Exception):
@@ -82,7 +83,7 @@ class JobClient:
             raise ValueError(f"mode must be one of {MODES}, not {mode!r}")
         self._mode, self._extra_paths = mode, tuple(extra_paths)
         self._python = str(python or sys.executable)
-        self._inbox: queue.SimpleQueue[messages.Message] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[messages.Said] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._cancelled = threading.Event()
         self._cancelled_at = 0.0
@@ -119,7 +120,7 @@ class JobClient:
         )
         self._thread.start()
 
-    def poll(self) -> list[messages.Message]:
+    def poll(self) -> list[messages.Said]:
         """What was said since the last call; never waits.  The last one of a job is in FINAL."""
         said = []
         while True:
@@ -189,7 +190,7 @@ class JobClient:
             if self._running:  # the caller's own callback or Ctrl-C broke the loop
                 self.close()
 
-    def _taken(self, message: messages.Message) -> messages.Message:
+    def _taken(self, message: messages.Said) -> messages.Said:
         if isinstance(message, messages.Done):
             self.last_report = message.report
         if isinstance(message, messages.FINAL):
@@ -203,27 +204,31 @@ class JobClient:
 
     # --- in the background thread ---
 
-    def _host(self, target: Callable[[GenerateRequest], messages.Message], request: GenerateRequest) -> None:
+    def _host(self, target: Callable[[GenerateRequest], messages.Said], request: GenerateRequest) -> None:
         try:
             final = target(request)
         except Exception as error:  # noqa: BLE001 - the caller waits for a final message
             final = _as_failed(error)
         self._inbox.put(final)
 
-    def _inside(self, request: GenerateRequest) -> messages.Message:
+    def _inside(self, request: GenerateRequest) -> messages.Said:
         from ..street import ModelCache  # noqa: PLC0415 - the engine's libraries, in this thread
         from .worker import perform  # noqa: PLC0415
 
         self._cache = self._cache or ModelCache()
-        finals: list[messages.Message] = []
+        finals: list[messages.Said] = []
 
-        def emit(message: messages.Message) -> None:
-            (finals.append if isinstance(message, messages.FINAL) else self._inbox.put)(message)
+        def emit(message: messages.Reply) -> None:
+            if isinstance(message, messages.Progress):
+                self._inbox.put(message)
+            else:
+                finals.append(_final(message))
 
-        perform(request, emit, self._cancelled.is_set, self._cache)
+        with tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX, ignore_cleanup_errors=True) as folder:
+            perform(request, emit, self._cancelled.is_set, self._cache, Path(folder))
         return finals[-1]
 
-    def _in_worker(self, request: GenerateRequest) -> messages.Message:
+    def _in_worker(self, request: GenerateRequest) -> messages.Said:
         kept = self._process is not None and self._process.alive
         if not kept:
             self._replace_process()
@@ -238,7 +243,7 @@ class JobClient:
             return messages.Cancelled()
         return self._worker().obituary()
 
-    def _ask(self, request: GenerateRequest) -> tuple[bool, messages.Message | None]:
+    def _ask(self, request: GenerateRequest) -> tuple[bool, messages.Said | None]:
         """Send the request and pass its progress on: (did the worker say anything, its final message).
 
         The final message is None when the worker ended without one.
@@ -250,10 +255,10 @@ class JobClient:
         answered = False
         while (message := process.receive()) is not None:
             answered = True
-            if isinstance(message, messages.FINAL):
-                return answered, message
             if isinstance(message, messages.Progress):
                 self._inbox.put(message)
+            elif isinstance(message, messages.Written | messages.Failed | messages.Cancelled):
+                return answered, _final(message)
         return answered, None
 
     def _worker(self) -> _Process:
@@ -274,7 +279,7 @@ class _Process:
         self._python = python
         self._lock = threading.Lock()  # stdin is written by the job's thread and by cancel()
         self._ready = False
-        self.folder = Path(tempfile.mkdtemp(prefix="codetalker-"))
+        self.folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
         self._log = self.folder / "worker.log"
         flags = 0
         if sys.platform == "win32":
@@ -384,6 +389,11 @@ class _Process:
 def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
     assert stream is not None  # opened with PIPE
     return stream
+
+
+def _final(reply: messages.Written | messages.Failed | messages.Cancelled) -> messages.Said:
+    """A job's last word as the caller gets it.  Raises ProtocolError when its result is no motion."""
+    return messages.take(reply) if isinstance(reply, messages.Written) else reply
 
 
 def _as_failed(error: Exception) -> messages.Failed:

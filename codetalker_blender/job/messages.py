@@ -2,7 +2,8 @@
 
     parent → worker   Generate, Cancel
     worker → parent   Ready, then for each Generate any number of Progress and
-                      exactly one of Done, Failed, Cancelled
+                      exactly one of Written, Failed, Cancelled
+    client → caller   Progress, and then Done in place of Written
 
 One message is one line, ``{"codetalker": VERSION, "type": ..., ...}`` in UTF-8.  Arrays and packed
 sounds do not pass through the pipe: they lie in the job's folder, and the line names the file.
@@ -14,6 +15,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,10 @@ import numpy as np
 from ..array_files import read_arrays, write_arrays
 from ..contracts import AudioSource, GenerateRequest, Motion
 from ..errors import OutputError, UserError
-from ..motion_files import read_motion, write_motion
+from ..motion_files import read_motion
 
 #: Raised whenever a message changes its meaning; both sides must agree.
-VERSION = 1
+VERSION = 2
 
 
 class ProtocolError(Exception):
@@ -66,18 +68,28 @@ class Report:
     """Where the time went.
 
     seconds: stage -> seconds, in the order in which they ran
-    device: "cpu", "cuda" or "mps"
+    device: where the model ran in the end: "cpu", "cuda" or "mps"
     frames: frames of the motion
+    notes: sentences for the user, such as why it was another device
     """
 
     seconds: Mapping[str, float] = field(default_factory=dict)
     device: str = ""
     frames: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Written:
+    """The job's result, as a motion file in the job's folder."""
+
+    path: Path
+    report: Report
 
 
 @dataclass(frozen=True)
 class Done:
-    """The job's result."""
+    """The job's result, taken out of its file."""
 
     motion: Motion
     report: Report
@@ -104,8 +116,11 @@ class Cancelled:
 
 
 Request = Generate | Cancel
-Message = Generate | Cancel | Ready | Progress | Done | Failed | Cancelled
-#: What ends a job.
+#: What the job says, and what becomes of it for the client's caller.
+Reply = Progress | Written | Failed | Cancelled
+Said = Progress | Done | Failed | Cancelled
+Message = Request | Ready | Reply
+#: What ends a job for the client's caller.
 FINAL = (Done, Failed, Cancelled)
 
 
@@ -115,11 +130,9 @@ def encode(message: Message, folder: Path) -> bytes:
     match message:
         case Generate(request):
             values = _request_values(request, folder)
-        case Done(motion, report):
-            name = _new_name("motion.npz")
-            write_motion(folder / name, motion)
+        case Written(path, report):
             seconds = {stage: float(value) for stage, value in report.seconds.items()}
-            values = {"file": name, "seconds": seconds, "device": report.device, "frames": report.frames}
+            values = {**vars(report), "file": path.name, "seconds": seconds, "notes": list(report.notes)}
         case _:
             values = dict(vars(message))
     head = {"codetalker": VERSION, "type": type(message).__name__}
@@ -127,7 +140,7 @@ def encode(message: Message, folder: Path) -> bytes:
 
 
 def decode(line: bytes, folder: Path) -> Message:
-    """The message of one line; its files are read from ``folder`` and deleted.
+    """The message of one line; a request's files are read from ``folder`` and deleted.
 
     Raises ProtocolError for anything that is not exactly a message of this version.
     """
@@ -142,7 +155,7 @@ def decode(line: bytes, folder: Path) -> Message:
         raise ProtocolError(f"the other side speaks version {version!r} of the protocol, this one {VERSION}")
     readers: dict[str, Callable[[dict[str, Any], Path], Message]] = {
         "Generate": _read_generate,
-        "Done": _read_done,
+        "Written": _read_written,
         "Cancel": lambda values, _: Cancel(**_fields(values, {})),
         "Cancelled": lambda values, _: Cancelled(**_fields(values, {})),
         "Ready": lambda values, _: Ready(**_fields(values, {"python": str})),
@@ -155,6 +168,26 @@ def decode(line: bytes, folder: Path) -> Message:
         return readers[kind](values, folder)
     except UserError as error:
         raise ProtocolError(f"{kind}: {error}") from error
+
+
+def result_file(folder: Path) -> Path:
+    """A new path for the result of a job whose folder is ``folder``."""
+    return folder / _new_name("motion.npz")
+
+
+def take(written: Written) -> Done:
+    """Read the result and delete its file.  Raises ProtocolError when it is no motion.
+
+    Windows keeps a file that is mapped (long motion): there it goes with the job's folder, if by then the
+    motion is no longer used.
+    """
+    try:
+        motion = read_motion(written.path)
+    except UserError as error:
+        raise ProtocolError(f"the job's result: {error}") from error
+    with suppress(PermissionError):
+        written.path.unlink()
+    return Done(motion, written.report)
 
 
 def _new_name(name: str) -> str:
@@ -248,10 +281,11 @@ def _read_generate(values: dict[str, Any], folder: Path) -> Generate:
     )
 
 
-def _read_done(values: dict[str, Any], folder: Path) -> Done:
-    values = _fields(values, {"file": str, "seconds": dict, "device": str, "frames": int})
+def _read_written(values: dict[str, Any], folder: Path) -> Written:
+    types = {"file": str, "seconds": dict, "device": str, "frames": int, "notes": list}
+    values = _fields(values, dict(types))
     seconds = _fields(values["seconds"], dict.fromkeys(values["seconds"], _NUMBER))
-    path = _inside(folder, values["file"])
-    motion = read_motion(path)
-    path.unlink()
-    return Done(motion, Report(seconds, values["device"], values["frames"]))
+    if not all(isinstance(note, str) for note in values["notes"]):
+        raise ProtocolError(f"notes must be sentences: {values['notes']!r:.80}")
+    report = Report(seconds, values["device"], values["frames"], tuple(values["notes"]))
+    return Written(_inside(folder, values["file"]), report)

@@ -30,16 +30,22 @@ PROGRESS_INTERVAL_S = 0.1
 #: A cancelled job that has not stopped by itself by then takes the whole process with it.
 CANCEL_GRACE_S = 2.0
 
-Emit = Callable[[messages.Message], None]
+Emit = Callable[[messages.Reply], None]
 
 
-def perform(request: GenerateRequest, emit: Emit, cancelled: CancelCheck, cache: street.ModelCache) -> None:
-    """Run one request; emits any number of Progress, then exactly one of Done, Failed, Cancelled."""
+def perform(
+    request: GenerateRequest, emit: Emit, cancelled: CancelCheck, cache: street.ModelCache, folder: Path
+) -> None:
+    """Run one request; emits any number of Progress, then exactly one of Written, Failed, Cancelled.
+
+    folder: the job's, for the result
+    """
     stages = _Stages(emit)
+    path = messages.result_file(folder)
     try:
-        motion = street.run(request, stages.progress, cancelled, cache)
-        report = messages.Report(stages.seconds, street.device_used(request.device), motion.frame_count)
-        emit(messages.Done(motion, report))
+        made = street.run_to_file(request, path, stages.progress, cancelled, cache)
+        report = messages.Report(stages.seconds, made.device, made.frame_count, made.notes)
+        emit(messages.Written(path, report))
     except Cancelled:
         emit(messages.Cancelled())
     except UserError as error:
@@ -115,7 +121,7 @@ class Worker:
         threading.Thread(target=self._read, name="codetalker requests", daemon=True).start()
         while True:
             job = self._jobs.get()
-            perform(job.request, self._send, job.cancelled.is_set, self._cache)
+            perform(job.request, self._send, job.cancelled.is_set, self._cache, self._folder)
             job.over.set()
 
     def _send(self, message: messages.Message) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
-from codetalker_blender.face.curves import resample_offsets
+from codetalker_blender.contracts import FloatArray
+from codetalker_blender.face.curves import resample_chunks, resample_offsets, resampled_count
 
 
 @pytest.mark.parametrize("to_fps", [12.0, 23.976, 24.0, 25.0, 30.0, 30000 / 1001, 48.0, 60.0, 120.0])
@@ -51,6 +54,45 @@ def test_never_outside_the_frames_given() -> None:
     offsets = np.random.default_rng(1).standard_normal((50, 9)).astype(np.float32)
     result = resample_offsets(offsets, 25.0, 59.94)
     assert (result >= offsets.min(axis=0) - 1e-6).all() and (result <= offsets.max(axis=0) + 1e-6).all()
+
+
+RATES = [(30.0, 24.0), (30.0, 60.0), (30.0, 25.0), (25.0, 30.0), (30.0, 29.97), (25.0, 1000.0), (30.0, 30.0)]
+
+
+@pytest.mark.parametrize(("from_fps", "to_fps"), RATES)
+@pytest.mark.parametrize("count", [1, 2, 31, 700])
+@pytest.mark.parametrize("size", [1, 2, 7, 64, 299, 1000])
+def test_chunks_give_the_frames_of_the_whole(count: int, size: int, from_fps: float, to_fps: float) -> None:
+    offsets = np.random.default_rng(count).standard_normal((count, 3, 3)).astype(np.float32)
+    whole = resample_offsets(offsets, from_fps, to_fps)
+    chunks = (offsets[first : first + size] for first in range(0, count, size))
+    parts = list(resample_chunks(chunks, count, from_fps, to_fps))
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+    assert len(whole) == resampled_count(count, from_fps, to_fps)
+
+
+def test_chunks_may_be_uneven_and_empty() -> None:
+    offsets = np.random.default_rng(2).standard_normal((40, 3)).astype(np.float32)
+    chunks = np.split(offsets, [0, 0, 5, 5, 6, 30, 40, 40])
+    parts = list(resample_chunks(chunks, 40, 30.0, 24.0))
+    np.testing.assert_array_equal(np.concatenate(parts), resample_offsets(offsets, 30.0, 24.0))
+
+
+def test_frames_come_as_early_as_they_can_and_few_at_a_time() -> None:
+    """What is made of a chunk is handed out before the next one is asked for; a huge rate is no huge part."""
+    asked: list[int] = []
+
+    def chunks() -> Iterator[FloatArray]:
+        for first in range(0, 90, 30):
+            asked.append(first)
+            yield np.full((30, 2, 3), first, np.float32)
+
+    lengths: dict[int, int] = {}
+    for part in resample_chunks(chunks(), 90, 30.0, 900.0):
+        lengths[asked[-1]] = lengths.get(asked[-1], 0) + len(part)
+        assert len(part) <= 300
+    # The last 30 frames before a chunk's end lie between its last frame and the next chunk's first.
+    assert lengths == {0: 870, 30: 900, 60: 930}
 
 
 @pytest.mark.parametrize("fps", [0.0, -25.0, float("nan"), float("inf")])

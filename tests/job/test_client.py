@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from codetalker_blender import array_files
 from codetalker_blender.contracts import AudioSource, GenerateRequest, Motion
 from codetalker_blender.errors import AudioError, Cancelled, EngineError
 from codetalker_blender.job import messages
@@ -63,8 +64,8 @@ def request(model: Path, audio: Path, **more: object) -> GenerateRequest:
     return GenerateRequest(AudioSource(audio), model, style, device="cpu", **more)  # type: ignore[arg-type]
 
 
-def until_final(client: JobClient) -> list[messages.Message]:
-    said: list[messages.Message] = []
+def until_final(client: JobClient) -> list[messages.Said]:
+    said: list[messages.Said] = []
     deadline = time.monotonic() + WAIT_S
     while client.running:
         assert time.monotonic() < deadline, f"no final message; so far: {said[-3:]}"
@@ -124,6 +125,22 @@ def test_both_modes_give_the_same_motion(jobs: Path, model: Path, sounds: Path) 
             client.close()
     np.testing.assert_array_equal(motions[0].codes, motions[1].codes)
     np.testing.assert_allclose(motions[0].offsets, motions[1].offsets, atol=1e-7)
+
+
+@pytest.mark.parametrize("mode", ["worker", "inside"])
+def test_long_motion_arrives_as_a_window_on_its_file(
+    jobs: Path, model: Path, sounds: Path, mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = JobClient(mode)
+    try:
+        plain = client.run_blocking(request(model, sounds / "short.wav"))
+        monkeypatch.setattr(array_files, "MAPPED_ABOVE_BYTES", 1000)
+        mapped = client.run_blocking(request(model, sounds / "short.wav"))
+    finally:
+        client.close()  # the job's folder is gone, and the motion is not
+    assert isinstance(mapped.offsets, np.memmap) and not isinstance(plain.offsets, np.memmap)
+    np.testing.assert_array_equal(mapped.offsets, plain.offsets)
+    np.testing.assert_array_equal(mapped.codes, plain.codes)
 
 
 @pytest.mark.parametrize("mode", ["worker", "inside"])

@@ -11,6 +11,7 @@ import pytest
 from codetalker_blender.contracts import AudioSource, GenerateRequest, Motion
 from codetalker_blender.job import messages
 from codetalker_blender.job.messages import ProtocolError, decode, encode
+from codetalker_blender.motion_files import write_motion
 
 
 def request(data: bytes | None = None) -> GenerateRequest:
@@ -50,13 +51,22 @@ def test_a_result_arrives_with_its_arrays(tmp_path: Path) -> None:
         np.arange(12, dtype=np.int32).reshape(3, 4),
         30.0,
     )
-    report = messages.Report({"audio": 0.5, "codes": 2.0}, "cpu", 5)
-    arrived = decode(encode(messages.Done(motion, report), tmp_path), tmp_path)
-    assert isinstance(arrived, messages.Done)
-    np.testing.assert_array_equal(arrived.motion.offsets, motion.offsets)
-    np.testing.assert_array_equal(arrived.motion.codes, motion.codes)
-    assert (arrived.motion.fps, arrived.motion.model_fps, arrived.report) == (24.0, 30.0, report)
+    report = messages.Report({"audio": 0.5, "codes": 2.0}, "cpu", 5, ("The device 'cuda' failed.",))
+    path = messages.result_file(tmp_path)
+    write_motion(path, motion)
+    arrived = decode(encode(messages.Written(path, report), tmp_path), tmp_path)
+    assert isinstance(arrived, messages.Written)
+    done = messages.take(arrived)
+    np.testing.assert_array_equal(done.motion.offsets, motion.offsets)
+    np.testing.assert_array_equal(done.motion.codes, motion.codes)
+    assert (done.motion.fps, done.motion.model_fps, done.report) == (24.0, 30.0, report)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_result_that_is_no_motion_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "broken.npz").write_bytes(b"not an archive")
+    with pytest.raises(ProtocolError, match="broken"):
+        messages.take(messages.Written(tmp_path / "broken.npz", messages.Report()))
 
 
 @pytest.mark.parametrize(
@@ -94,16 +104,18 @@ def line(**values: object) -> bytes:
         line(type="Progress", stage="codes", done=1),
         line(type="Progress", stage="codes", done="1", total=2),
         line(type="Progress", stage="codes", done=True, total=2),
-        line(type="Done", file="absent.npz", seconds={}, device="cpu", frames=1),
-        line(type="Done", file="../secret.npz", seconds={}, device="cpu", frames=1),
-        line(type="Done", file="broken.npz", seconds={}, device="cpu", frames=1),
+        line(type="Written", file="absent.npz", seconds={}, device="cpu", frames=1, notes=[]),
+        line(type="Written", file="../secret.npz", seconds={}, device="cpu", frames=1, notes=[]),
+        line(type="Written", file="there.npz", seconds={}, device="cpu", frames=1, notes=[1]),
+        line(type="Written", file="there.npz", seconds={"codes": "1"}, device="cpu", frames=1, notes=[]),
+        line(type="Written", file="there.npz", seconds={}, device="cpu", frames=1),
     ],
 )
 def test_what_is_no_message_is_refused(tmp_path: Path, bad: bytes) -> None:
     folder = tmp_path / "job"
     folder.mkdir()
     (tmp_path / "secret.npz").write_bytes(b"outside")
-    (folder / "broken.npz").write_bytes(b"not an archive")
+    (folder / "there.npz").write_bytes(b"inside")
     with pytest.raises(ProtocolError):
         decode(bad, folder)
     assert (tmp_path / "secret.npz").exists()
