@@ -44,7 +44,7 @@ def write_report(path: Path, machine: dict[str, Any], rows: Sequence[Row]) -> No
             **asdict(row),
             "ratio": row.ratio,
             "of_real_time": row.of_real_time,
-            "counts": not row.objections() and not row.skipped,
+            "counts": not row.objections(),
         }
         for row in rows
     ]

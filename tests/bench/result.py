@@ -67,7 +67,7 @@ class Row:
     exact: whether the codes must be equal
     notes: sentences to print below the row
     floor: the least time possible, see ``floor.py``
-    skipped, failed: why there is no measurement
+    failed: why there is no measurement
     """
 
     config: str
@@ -81,7 +81,6 @@ class Row:
     exact: bool = True
     notes: tuple[str, ...] = ()
     floor: dict[str, Any] = field(default_factory=dict)
-    skipped: str = ""
     failed: str = ""
 
     @property

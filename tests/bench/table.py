@@ -53,6 +53,5 @@ def lines(row: Row) -> list[str]:
         [row.config.ljust(widths[0])]
         + [cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True)]
     )
-    notes = [*(f"skipped: {row.skipped}" for _ in [0] if row.skipped), *row.notes]
-    notes += [f"DOES NOT COUNT: {objection}" for objection in row.objections()]
+    notes = [*row.notes, *(f"DOES NOT COUNT: {objection}" for objection in row.objections())]
     return [line, *(f"    {note}" for note in notes)]
