@@ -25,7 +25,7 @@ from ..contracts import CancelCheck, GenerateRequest
 from ..errors import Cancelled, UserError
 from . import messages
 
-#: Progress messages of one stage are at least this far apart.
+#: Progress messages are at least this far apart, but for the first and the last of a stage.
 PROGRESS_INTERVAL_S = 0.1
 #: A cancelled job that has not stopped by itself by then takes the whole process with it.
 CANCEL_GRACE_S = 2.0
@@ -65,11 +65,10 @@ def describe_bug(error: BaseException) -> messages.Failed:
 
 
 class _Stages:
-    """Passes on progress, not too often, and adds up each stage's time."""
+    """Passes on progress, not too often, and adds up each stage's time; stages may take turns."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
-        self._stage = ""
         self._sent = self._last = time.monotonic()
         #: stage -> seconds
         self.seconds: dict[str, float] = {}
@@ -77,10 +76,11 @@ class _Stages:
     def progress(self, stage: str, done: int, total: int) -> None:
         """A report follows its work, so the time since the last one belongs to this stage."""
         now = time.monotonic()
+        news = stage not in self.seconds or done >= total
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
         self._last = now
-        if stage != self._stage or done >= total or now - self._sent >= PROGRESS_INTERVAL_S:
-            self._stage, self._sent = stage, now
+        if news or now - self._sent >= PROGRESS_INTERVAL_S:
+            self._sent = now
             self._emit(messages.Progress(stage, done, total))
 
 

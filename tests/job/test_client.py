@@ -115,6 +115,8 @@ def test_both_modes_give_the_same_motion(jobs: Path, model: Path, sounds: Path) 
             done = said[-1]
             assert isinstance(done, messages.Done), done
             assert all(isinstance(message, messages.Progress) for message in said[:-1])
+            last = {message.stage: message for message in said if isinstance(message, messages.Progress)}
+            assert all(message.done == message.total for message in last.values()) and "frames" in last
             assert done.report.device == "cpu" and done.report.frames == done.motion.frame_count == 24
             assert {"audio", "libraries", "model", "speech", "codes", "frames"} <= set(done.report.seconds)
             motions.append(done.motion)
