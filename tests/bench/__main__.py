@@ -67,7 +67,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--seconds", type=_seconds, default=10.0, help="clip of the official sizes and of the encoder"
     )
-    made.add_argument("--device", default="cpu", help="cpu or cuda, TF32 off")
+    made.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda runs with TF32 off")
     made.add_argument("--profile", choices=PROFILED, help="only show where this size's loop spends its time")
     made.add_argument("--output", type=Path, default=_ROOT / "build" / "bench", help="folder of the reports")
     return made

@@ -10,7 +10,7 @@ import sys
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from .row import fast_clip
+from .row import fast_clip, use_device
 from .sizes import SIZES, noise, random_networks
 
 _LINES = 10
@@ -30,5 +30,5 @@ def hotspots(size: str, seconds: float, device: str = "cpu") -> str:
 
 
 if __name__ == "__main__":
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    use_device(sys.argv[3])
     print(hotspots(sys.argv[1], float(sys.argv[2]), sys.argv[3]))

@@ -22,9 +22,11 @@ from torch import Tensor
 from codetalker_blender.engine.bundle import Bundle, load_bundle
 from codetalker_blender.engine.code_loop import CodeLoop, CodeSampler
 from codetalker_blender.engine.codebook import Codec
+from codetalker_blender.engine.devices import choose_device
 from codetalker_blender.engine.generate import MotionStream, generate
 from codetalker_blender.engine.query import CodeQuery
 from codetalker_blender.engine.speech import SAMPLE_RATE_HZ, SpeechConfig, SpeechEncoder
+from codetalker_blender.errors import EngineError
 from codetalker_blender.motion_files import motion_writer
 from codetalker_blender.resources import default_model
 
@@ -251,10 +253,20 @@ def machine(device: str) -> dict[str, Any]:
     }
 
 
+def use_device(name: str) -> None:
+    """Refuse a device that is not there, and keep a GPU to full float32.  Raises EngineError."""
+    choose_device(name)
+    # TF32's short products would change codes
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+
+
 def main() -> int:
     request = Request(**json.loads(sys.argv[1]))
-    # a GPU's short floats would change codes
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    try:
+        use_device(request.device)
+    except EngineError as error:
+        print(error, file=sys.stderr)
+        return 2
     row = MEASURES[request.kind](request)
     print(json.dumps({"machine": machine(request.device), "row": asdict(row)}))
     return 0
