@@ -123,6 +123,17 @@ class Block(nn.Module):
         attended = self.attention(self.attention_norm(x), mask, last_only)
         return self._mlp((x[:, -1:] if last_only else x) + self.dropout(attended))
 
+    def all_rows(self, x: Tensor, parts: list[slice]) -> None:
+        """:meth:`forward` without a mask, part by part, in place."""
+        batch, frames, hidden = x.shape
+        heads = self.attention.heads
+        keys, values = (x.new_empty(batch, heads, frames, hidden // heads) for _ in range(2))
+        for part in parts:
+            keys[:, :, part], values[:, :, part] = self.attention.keys_values(self.attention_norm(x[:, part]))
+        for part in parts:
+            attended = self.attention.attend(self.attention_norm(x[:, part]), keys, values)
+            x[:, part] = self._mlp(x[:, part] + attended)
+
     def step(self, x: Tensor, ring: KeyValueRing) -> Tensor:
         return self._mlp(x + self.attention.step(self.attention_norm(x), ring))
 
@@ -180,6 +191,18 @@ class Trunk(nn.Module):
         mask = self.mask(x.shape[1], x.device)
         for block in self.blocks:
             x = block(x, mask)
+        return x
+
+    def transform_long(self, x: Tensor, rows: int) -> Tensor:
+        """:meth:`transform` of a codec that looks both ways, ``rows`` frames at a time, in ``x`` itself.
+
+        Beside ``x`` only one block's keys and values grow with the clip.  For inference alone.
+        """
+        if x.shape[1] <= rows:
+            return self.transform(x)
+        parts = [slice(first, first + rows) for first in range(0, x.shape[1], rows)]
+        for block in cast("list[Block]", list(self.blocks)):
+            block.all_rows(x, parts)
         return x
 
     def transform_last(self, x: Tensor) -> Tensor:

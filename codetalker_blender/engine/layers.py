@@ -137,20 +137,25 @@ class SelfAttention(nn.Module):
         ``last_only`` asks one query, the last step, against all keys: (batch, 1, hidden).
         """
         if last_only:
-            query, key, value = self._split_last(x)
-            bias = None if bias is None else bias[..., -1:, :]
-        else:
-            query, key, value = self.split(x)
+            last = None if bias is None else bias[..., -1:, :]
+            return self.attend(x[:, -1:], *self.keys_values(x), last)
+        query, key, value = self.split(x)
         return self.join(F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=self.scale))
 
-    def _split_last(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As :meth:`split`, but the query of the last step alone."""
+    def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, time, hidden) -> two of (batch, heads, time, head_dim)."""
         batch, steps, hidden = x.shape
-        weight, bias = self.qkv.weight, self.qkv.bias
-        query = F.linear(x[:, -1:], weight[:hidden], None if bias is None else bias[:hidden])
-        packed = F.linear(x, weight[hidden:], None if bias is None else bias[hidden:])
-        key, value = packed.view(batch, steps, 2, self.heads, -1).permute(2, 0, 3, 1, 4)
-        return query.view(batch, 1, self.heads, -1).transpose(1, 2), key, value
+        bias = None if self.qkv.bias is None else self.qkv.bias[hidden:]
+        packed = F.linear(x, self.qkv.weight[hidden:], bias).view(batch, steps, 2, self.heads, -1)
+        key, value = packed.permute(2, 0, 3, 1, 4)
+        return key, value
+
+    def attend(self, x: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What the queries of some steps x (batch, n, hidden) find in :meth:`keys_values` of all."""
+        batch, steps, hidden = x.shape
+        bias = None if self.qkv.bias is None else self.qkv.bias[:hidden]
+        query = F.linear(x, self.qkv.weight[:hidden], bias).view(batch, steps, self.heads, -1).transpose(1, 2)
+        return self.join(F.scaled_dot_product_attention(query, keys, values, mask, scale=self.scale))
 
     def step(self, x: Tensor, ring: KeyValueRing) -> Tensor:
         """Step form: (batch, 1, hidden) of the newest step; equals the full form's last row."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .codebook import LEAK, Moments, Trunk
+
+#: Frames that a long clip's last decoding works on at once; shorter clips are done in one go.
+BLOCK_FRAMES = 600
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,16 @@ class History:
     exact_s: up to here nothing is left out: codes are those of the definition, and time grows with the
         square of the length
     look_back_s: seconds that the decoder sees beyond; half of ``exact_s`` is what it sees there on average
-    margin_s, fade_s: of the last decoding in pieces: what a piece sees on either side, and how long one
-        fades into the next
+    piece_s: of the last decoding, from codes to motion: up to here it, too, leaves nothing out.  Its
+        attention then takes 2 % of the loop's time; shorter pieces would be seen (with random weights a
+        tenth of a millimetre at 10 minutes, half a millimetre at 20 s)
+    margin_s, fade_s: what a piece sees on either side, and how long one fades into the next
     """
 
     exact_s: float = 20.0
     look_back_s: float = 10.0
-    margin_s: float = 5.0
+    piece_s: float = 600.0
+    margin_s: float = 120.0
     fade_s: float = 1.0
 
     def reach(self, fps: float, frames: int) -> Reach:
@@ -136,15 +142,15 @@ def decode_pieces(
 
     spread_of: (first, end) -> those frames' codes spread out, (1, end - first, hidden)
 
-    Up to ``history.exact_s`` it is one piece.  Beyond, the norm over time still sees the whole clip, and
+    Up to ``history.piece_s`` it is one piece.  Beyond, the norm over time still sees the whole clip, and
     attention a piece with its margins.
     """
-    exact = history.reach(fps, frames).exact
-    if frames <= exact:
+    if frames <= BLOCK_FRAMES:
         yield trunk(spread_of(0, frames))
         return
+    longest = frames if math.isinf(history.piece_s) else max(1, round(history.piece_s * fps))
     margin, fade = round(history.margin_s * fps), max(1, round(history.fade_s * fps))
-    core = max(exact - 2 * margin, fade)
+    core = frames if frames <= longest else max(longest - 2 * margin, fade)
     half = trunk.config.kernel // 2
 
     def active(first: int, end: int) -> Tensor:
@@ -152,14 +158,21 @@ def decode_pieces(
         low, high = max(first - half, 0), min(end + half, frames)
         return trunk.activate(spread_of(low, high))[:, first - low : first - low + end - first]
 
-    moments = _moments(active, frames, exact) if trunk.config.time_norm else None
+    moments = _moments(active, frames) if trunk.config.time_norm else None
+
+    def embedded(low: int, high: int) -> Tensor:
+        """Block by block, so that nothing wider than the result grows with the clip."""
+        starts = range(low, high, BLOCK_FRAMES)
+        parts = (trunk.embed(active(start, min(start + BLOCK_FRAMES, high)), moments) for start in starts)
+        return filled(parts, high - low)
+
     tail: Tensor | None = None
     for first in range(0, frames, core):
         end = min(first + core, frames)
         # the next piece begins to fade in where this one's core ends
         stop = min(end + fade, frames)
         low, high = max(first - margin, 0), min(stop + margin, frames)
-        piece = trunk.transform(trunk.embed(active(low, high), moments))[:, first - low : stop - low]
+        piece = trunk.transform_long(embedded(low, high), BLOCK_FRAMES)[:, first - low : stop - low]
         if tail is not None:
             count = tail.shape[1]
             share = (torch.arange(1, count + 1, device=piece.device) / (count + 1))[:, None].to(piece.dtype)
@@ -168,12 +181,23 @@ def decode_pieces(
         yield piece[:, : end - first]
 
 
-def _moments(active: Callable[[int, int], Tensor], frames: int, block: int) -> Moments:
+def filled(parts: Iterable[Tensor], frames: int) -> Tensor:
+    """Neighbouring (batch, n, hidden) as one (batch, frames, hidden), never holding both."""
+    result, place = torch.zeros(0), 0
+    for part in parts:
+        if not place:
+            result = part.new_empty(part.shape[0], frames, part.shape[2])
+        result[:, place : place + part.shape[1]] = part
+        place += part.shape[1]
+    return result
+
+
+def _moments(active: Callable[[int, int], Tensor], frames: int) -> Moments:
     """Mean and 1 / deviation over all frames, block by block."""
     total = square = torch.zeros(())
-    for first in range(0, frames, block):
+    for first in range(0, frames, BLOCK_FRAMES):
         # float64 where there is one: a difference of large sums
-        part = active(first, min(first + block, frames))
+        part = active(first, min(first + BLOCK_FRAMES, frames))
         part = part.double() if part.device.type != "mps" else part
         total = total.to(part) + part.sum(dim=1, keepdim=True)
         square = square.to(part) + part.square().sum(dim=1, keepdim=True)

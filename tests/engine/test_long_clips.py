@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from codetalker_blender.engine import prefix_decoder
 from codetalker_blender.engine.code_loop import CodeLoop, CodeSampler
 from codetalker_blender.engine.codebook import Codec, Trunk
 from codetalker_blender.engine.prefix_decoder import History, PrefixDecoder, Reach, decode_pieces
@@ -18,7 +19,7 @@ from tests.engine.variants import variant_networks
 
 FPS = 30.0
 BOTH_WAYS = ("vocaset", "biwi", "pairs")
-SHORT = History(exact_s=2.0, look_back_s=1.0, margin_s=0.5, fade_s=0.2)
+SHORT = History(exact_s=2.0, look_back_s=1.0, piece_s=2.0, margin_s=0.5, fade_s=0.2)
 
 
 def trunk_and_frames(name: str, frames: int, seed: int = 0) -> tuple[Trunk, Tensor]:
@@ -107,14 +108,22 @@ def pieces(trunk: Trunk, spread: Tensor, history: History) -> list[Tensor]:
     return list(decode_pieces(trunk, spread_of, spread.shape[1], FPS, history))
 
 
-@pytest.mark.parametrize("frames", [1, 59, 60])
+@pytest.mark.parametrize("frames", [1, 599, 600, 601, 1200, 1999])
+@pytest.mark.parametrize("name", BOTH_WAYS)
 @torch.inference_mode()
-def test_short_clips_are_decoded_whole(frames: int) -> None:
-    trunk, spread = trunk_and_frames("vocaset", frames)
-    (piece,) = pieces(trunk, spread, SHORT)
-    assert torch.equal(piece, trunk(spread))
+def test_clips_of_minutes_are_decoded_whole(name: str, frames: int) -> None:
+    """Block by block, but nothing is left out."""
+    trunk, spread = trunk_and_frames(name, frames)
+    (piece,) = pieces(trunk, spread, History())
+    torch.testing.assert_close(piece, trunk(spread), rtol=1e-4, atol=1e-4)
 
 
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefix_decoder, "BLOCK_FRAMES", 40)
+
+
+@pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize("frames", [61, 89, 90, 91, 97, 250, 1000])
 @pytest.mark.parametrize("name", BOTH_WAYS)
 @torch.inference_mode()
@@ -130,6 +139,7 @@ def test_pieces_make_the_clip(name: str, frames: int) -> None:
     torch.testing.assert_close(torch.cat(pieces(trunk, spread, wide), dim=1), whole, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.usefixtures("small_blocks")
 @torch.inference_mode()
 def test_joins_cannot_be_seen() -> None:
     """Acceleration at the joins is as elsewhere."""

@@ -72,7 +72,7 @@ def test_a_causal_stream_does_not_wait_for_the_end(bundles: dict[str, Bundle]) -
 def test_long_clips_of_models_that_look_both_ways(bundles: dict[str, Bundle]) -> None:
     """Longer than the exact history: all frames, and those before it keep their codes."""
     bundle, waveform = bundles["pairs"], speechlike(6.0)
-    short = History(exact_s=2.0, look_back_s=1.0, margin_s=0.5, fade_s=0.2)
+    short = History(exact_s=2.0, look_back_s=1.0, piece_s=3.0, margin_s=0.5, fade_s=0.2)
     stream = MotionStream(bundle, waveform, NEUTRAL, device="cpu", history=short)
     chunks = list(stream)
     assert_same(chunks, bundle, waveform, history=short)
@@ -171,7 +171,7 @@ def test_a_batch_is_its_clips(bundles: dict[str, Bundle], name: str) -> None:
 
 def test_batches_of_long_and_short_clips(bundles: dict[str, Bundle]) -> None:
     """One is longer than the exact history, the other is not: each as by itself."""
-    short = History(exact_s=2.0, look_back_s=1.0, margin_s=0.5, fade_s=0.2)
+    short = History(exact_s=2.0, look_back_s=1.0, piece_s=3.0, margin_s=0.5, fade_s=0.2)
     waveforms = [speechlike(1.5), speechlike(4.0, 1)]
     together = generate_batch(bundles["vocaset"], waveforms, [NEUTRAL, NEUTRAL], device="cpu", history=short)
     for motion, waveform in zip(together, waveforms, strict=True):
