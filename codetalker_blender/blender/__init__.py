@@ -1,7 +1,8 @@
 """The only folder that imports bpy: reads the scene, asks the job, writes the result.
 
 target.py strips.py models.py   scene, sound file, model library → arrays and paths
-generation.py jobs.py           read the scene → request; run it; motion → shape keys
+generation.py jobs.py           read the scene → request; run it; motion → take
+takes.py tuning.py              the raw motion in the file; settings of the object + take → shape keys
 keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
 operators.py panels.py          buttons and sidebar
 properties.py preferences.py    the settings
@@ -24,20 +25,26 @@ def _classes() -> tuple[type, ...]:
     return (
         preferences.CODETALKER_AP_preferences,
         properties.CODETALKER_PG_scene,
+        properties.CODETALKER_PG_object,
         operators.CODETALKER_OT_generate,
         operators.CODETALKER_OT_cancel,
+        operators.CODETALKER_OT_rewrite,
+        operators.CODETALKER_OT_reset_tuning,
+        operators.CODETALKER_OT_remove,
         panels.CODETALKER_PT_generate,
+        panels.CODETALKER_PT_tuning,
         panels.CODETALKER_PT_sampling,
     )
 
 
 def register() -> None:
-    """Register the classes, ``scene.codetalker`` and the command line."""
+    """Register the classes, ``scene.codetalker``, ``object.codetalker`` and the command line."""
     from . import command, properties  # noqa: PLC0415
 
     for cls in _classes():
         bpy.utils.register_class(cls)
     bpy.types.Scene.codetalker = bpy.props.PointerProperty(type=properties.CODETALKER_PG_scene)
+    bpy.types.Object.codetalker = bpy.props.PointerProperty(type=properties.CODETALKER_PG_object)
     command.register()
 
 
@@ -47,6 +54,7 @@ def unregister() -> None:
 
     jobs.close_current()
     command.unregister()
+    del bpy.types.Object.codetalker
     del bpy.types.Scene.codetalker
     for cls in reversed(_classes()):
         bpy.utils.unregister_class(cls)

@@ -1,6 +1,6 @@
 """The scene -> one request for the engine, and the engine's motion -> keys on the target.
 
-    prepare(context) ─► Prepared ─► (a job) ─► Motion ─► write(prepared, motion) ─► Written
+    prepare(context) ─► Prepared ─► (a job) ─► Motion ─► capture ─► write(prepared, take) ─► Written
 
 Between the two the animator may rename, delete or edit anything, so ``Prepared`` holds names and
 ``write`` looks everything up and checks it again.
@@ -8,6 +8,7 @@ Between the two the animator may rename, delete or edit anything, so ``Prepared`
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import bpy
@@ -15,9 +16,8 @@ import numpy as np
 
 from ..contracts import FaceMesh, GenerateRequest, Motion
 from ..errors import TargetError, UserError
-from ..face.fit import transform_offsets
 from ..model_files import ModelCard, read_card, read_face
-from . import animation, curves, keys, models, strips
+from . import animation, keys, models, strips, takes, tuning
 from . import target as targets
 from .preferences import engine_settings
 from .properties import CODETALKER_PG_scene, chosen_model
@@ -43,19 +43,20 @@ class Prepared:
 class Written:
     """What a run put into the scene.
 
+    first_frame, last_frame: whole frames, between which the face may start and end
     warnings: sentences about what the animator should know
     """
 
     target: str
     first_frame: int
     last_frame: int
+    outcome: tuning.Outcome
     scale: float
     residual_mm: float
     warnings: tuple[str, ...]
 
     def __str__(self) -> str:
-        frames = self.last_frame - self.first_frame + 1
-        return f"'{self.target}' speaks from frame {self.first_frame} to {self.last_frame} ({frames} keys)."
+        return f"'{self.target}' speaks from frame {self.first_frame} to {self.last_frame} ({self.outcome})."
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def prepare(context: bpy.types.Context) -> Prepared:
     face = read_face(folder, card)
     target = targets.read_target(settings.target, scene)
     targets.align(target, face, card.name)
-    _refuse_conflicts(settings.target)
+    animation.check(settings.target, nla=settings.target.codetalker.use_nla)
     engine = engine_settings()
     return Prepared(
         request=GenerateRequest(
@@ -103,8 +104,13 @@ def waiting_for(prepared: Prepared) -> TargetError | None:
     return targets.busy_mode(obj) if obj is not None else None
 
 
-def write(prepared: Prepared, motion: Motion) -> Written:
-    """Put the motion onto the target and the sound onto the timeline.
+def capture(prepared: Prepared, motion: Motion) -> bytes:
+    """The motion as a take, which is what the file keeps of it.  Touches no bpy; runs in any thread."""
+    return takes.capture(motion, prepared.face, prepared.card)
+
+
+def write(prepared: Prepared, take: bytes) -> Written:
+    """Put a take onto the target, as its settings say, and the sound onto the timeline.
 
     Raises UserError, with the scene as it was, when the target or the scene have gone or changed so
     that they do not fit any more.
@@ -116,25 +122,36 @@ def write(prepared: Prepared, motion: Motion) -> Written:
         raise UserError(f"The {gone} was renamed or removed while the model was running.", "Generate again.")
     target = targets.read_target(obj, scene)
     similarity = targets.align(target, prepared.face, prepared.card.name)
-    offsets = transform_offsets(motion.offsets, similarity, prepared.card.units_per_metre)
-    # Not +=: rest coordinates are (V, 3) and every frame gets its own sum.
-    frames = keys.FrameKeys(np.add(offsets, target.rest, out=offsets), prepared.start_frame)
+    matrix = similarity.scale * prepared.card.units_per_metre * similarity.rotation
     former = keys.last_owner(obj.data.shape_keys)
-    animation.replace_animation(obj, frames)
+    outcome = tuning.write(obj, takes.Placed(take, matrix, prepared.start_frame))
     if former and former not in scene.objects:
         # The target was renamed since the last run.
         strips.rename_owner(scene, former, obj.name)
     warnings = [strips.add_sound(scene, prepared.audio_file, prepared.start_frame, obj.name)]
-    last = prepared.start_frame + motion.frame_count - 1
-    warnings += _warnings(scene, obj, last)
+    last = math.ceil(outcome.start_frame) + outcome.frame_count - 1
+    warnings += [outcome.warning, *_warnings(scene, obj, last)]
     return Written(
         target=obj.name,
-        first_frame=prepared.start_frame,
+        first_frame=math.floor(outcome.start_frame),
         last_frame=last,
+        outcome=outcome,
         scale=similarity.scale,
         residual_mm=similarity.residual_mm(prepared.card.units_per_metre),
         warnings=tuple(text for text in warnings if text),
     )
+
+
+def remove(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> None:
+    """Take our animation off the object, and its sound off the timeline.  Raises TargetError."""
+    refusal = tuning.unanimated(obj, scene)
+    if refusal is not None:
+        raise refusal
+    assert obj is not None
+    owner = keys.last_owner(obj.data.shape_keys)
+    animation.remove_animation(obj)
+    for name in {owner, obj.name} - set(scene.objects.keys()) | {obj.name}:
+        strips.remove_sound(scene, name)
 
 
 def checks(context: bpy.types.Context) -> list[Check]:
@@ -172,11 +189,6 @@ def _style_mix(
     mix = np.zeros((1, len(card.styles)), np.float32)
     mix[0, card.style_row(settings.style)] = 1.0
     return mix
-
-
-def _refuse_conflicts(obj: bpy.types.Object) -> None:
-    keys.refuse_foreign_absolute(obj)
-    curves.refuse_muted_nla(obj)
 
 
 def _warnings(scene: bpy.types.Scene, obj: bpy.types.Object, last_frame: int) -> list[str]:

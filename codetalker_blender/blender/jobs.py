@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 from ..contracts import Motion, Progress, no_progress
 from ..errors import Cancelled
 from ..job import messages
 from ..job.client import JobClient, error_of
+from . import generation
 from .generation import Prepared
 from .preferences import EngineSettings
 
@@ -21,6 +23,7 @@ STAGES = {
     "speech": "Listening",
     "codes": "Choosing codes",
     "motion": "Making the motion",
+    "take": "Preparing the keys",
     "ready": "Ready: leave this mode",
 }
 
@@ -29,35 +32,54 @@ class Run:
     """One job in the background.
 
     prepared: what was read from the scene; stage, fraction: how far it is, for the panel
-    motion: the result, once there is one; cancelled: it was stopped, or its result is not wanted
+    take: the result, packed, once there is one; cancelled: it was stopped, or its result is not wanted
     """
 
     def __init__(self, prepared: Prepared, engine: EngineSettings) -> None:
         self.prepared = prepared
         self.stage = "starting"
         self.fraction = 0.0
-        self.motion: Motion | None = None
+        self.take: bytes | None = None
         self.cancelled = False
         self._client = _client(engine)
+        self._capturing: threading.Thread | None = None
+        self._captured: list[bytes | Exception] = []
         self._client.start(prepared.request)
 
     def advance(self) -> bool:
         """Take in what the job has reported; True when it is over.
 
-        Afterwards either ``motion`` is there or ``cancelled`` is set.  Raises UserError, or JobError
+        Afterwards either ``take`` is there or ``cancelled`` is set.  Raises UserError, or JobError
         for a bug.
         """
         for message in self._client.poll():
             match message:
                 case messages.Progress(stage, done, total) if not self.cancelled:
                     self.stage, self.fraction = stage, done / max(total, 1)
-                case messages.Done(motion, _):
-                    self.motion = motion
+                case messages.Done(motion, _) if not self.cancelled:
+                    # Beside Blender, too: it takes as long as writing the keys.
+                    self.stage, self.fraction = "take", 1.0
+                    self._capturing = threading.Thread(target=self._capture, args=(motion,), daemon=True)
+                    self._capturing.start()
                 case messages.Cancelled():
                     self.cancelled = True
                 case messages.Failed():
                     raise error_of(message)
-        return self.motion is not None or not self._client.running
+        if self._capturing is not None:
+            if self._capturing.is_alive():
+                return False
+            match self._captured.pop():
+                case Exception() as error:
+                    raise error
+                case bytes() as take:
+                    self.take = take
+        return self.take is not None or not self._client.running
+
+    def _capture(self, motion: Motion) -> None:
+        try:
+            self._captured.append(generation.capture(self.prepared, motion))
+        except Exception as error:  # noqa: BLE001 - raised again by advance(), in Blender's own thread
+            self._captured.append(error)
 
     @property
     def label(self) -> str:
@@ -71,8 +93,10 @@ class Run:
         self._client.cancel()
 
     def close(self) -> None:
-        """Stop the job and wait for its thread and process."""
+        """Stop the job and wait for its threads and process."""
         self._client.close()
+        if self._capturing is not None:
+            self._capturing.join()
 
 
 def run_blocking(

@@ -1,4 +1,4 @@
-"""Shape keys in and out: one key per frame beside the animator's own.
+"""Shape keys in and out: one key per frame, or a few that are weighted, beside the animator's own.
 
 What belongs to this extension is written down in the custom property ``codetalker`` of the
 shape-key datablock; every other key is the animator's and is never touched.
@@ -20,6 +20,8 @@ KEY_SPACING = 20.0
 #: The custom property that marks what is ours (on shape-key datablocks, actions and strips).
 MARK = "codetalker"
 PREFIX = "CodeTalker"
+#: The entry of our record in which tuning.py notes what was written.
+REPORT = "report"
 
 
 @dataclass(frozen=True)
@@ -27,19 +29,45 @@ class FrameKeys:
     """One shape per frame.
 
     shapes: (T, V, 3) float32 mesh coordinates (not offsets)
-    start_frame: scene frame of shapes[0]
+    start_frame: scene frame of shapes[0], which may lie between two frames
     """
 
     shapes: FloatArray
-    start_frame: int
+    start_frame: float
+
+
+@dataclass(frozen=True)
+class BasisKeys:
+    """A few shapes, and how much of each a frame takes.
+
+    shapes: (K, V, 3) float32 mesh coordinates of each shape at weight 1 (not offsets)
+    weights: (T, K) float32 in [-1, 1]
+    start_frame: scene frame of weights[0], which may lie between two frames
+    """
+
+    shapes: FloatArray
+    weights: FloatArray
+    start_frame: float
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What the shape keys were before this extension wrote any, as far as the keys do not tell it.
+
+    made_basis: the Basis is ours, too
+    resting_time: Evaluation Time
+    """
+
+    made_basis: bool
+    resting_time: float
 
 
 def own_names(key: bpy.types.Key | None) -> list[str]:
     """Names of the keys in the datablock that this extension wrote, the closing rest key included."""
     if key is None or key.get(MARK) is None:
         return []
-    recorded = str(key[MARK]["names"]).split("\n")
-    return [name for name in recorded if name in key.key_blocks]
+    present = set(key.key_blocks.keys())  # asking the collection itself compares strings one by one
+    return [name for name in str(key[MARK]["names"]).split("\n") if name in present]
 
 
 def rest_key(key: bpy.types.Key) -> bpy.types.ShapeKey:
@@ -53,6 +81,11 @@ def rest_key(key: bpy.types.Key) -> bpy.types.ShapeKey:
         return key.reference_key
     closing = str(key[MARK]["names"]).split("\n")[-1]
     return key.key_blocks[closing] if closing in own else key.reference_key
+
+
+def rest_is_lost(key: bpy.types.Key | None) -> bool:
+    """Whether the mesh at rest stands in no key: its Basis was deleted, and ours are no absolute ones."""
+    return key is not None and rest_key(key).name in own_names(key) and not key[MARK]["absolute"]
 
 
 def wants_absolute(key: bpy.types.Key | None) -> bool:
@@ -83,11 +116,23 @@ def refuse_foreign_absolute(obj: bpy.types.Object) -> None:
     )
 
 
-def add_keys(obj: bpy.types.Object, frames: FrameKeys, *, absolute: bool) -> list[str]:
-    """Append one key per frame (and a Basis where there is none) and record them as ours.
+def origin(key: bpy.types.Key | None) -> Origin:
+    """As written down when our first keys were added, or as it is now where there are none."""
+    if key is None:
+        return Origin(made_basis=True, resting_time=0.0)
+    if key.get(MARK) is None:
+        return Origin(made_basis=False, resting_time=key.eval_time)
+    record = key[MARK]
+    return Origin(bool(record.get("made_basis", 0)), float(record.get("resting_time", 0.0)))
 
-    Absolute keys get one more, equal to the Basis, so that Evaluation Time can run on to rest after
-    the last frame instead of back through all of them.  -> the names, in order
+
+def add_keys(
+    obj: bpy.types.Object, frames: FrameKeys | BasisKeys, before: Origin, *, absolute: bool
+) -> list[str]:
+    """Append one key per shape (and a Basis where there is none) and record them as ours.
+
+    Absolute keys (of :class:`FrameKeys` only) get one more, equal to the Basis, so that Evaluation Time
+    can run on to rest after the last frame instead of back through all of them.  -> the names, in order
     """
     mesh = obj.data
     assert isinstance(mesh, bpy.types.Mesh)
@@ -95,32 +140,88 @@ def add_keys(obj: bpy.types.Object, frames: FrameKeys, *, absolute: bool) -> lis
         obj.shape_key_add(name="Basis", from_mix=False)
     key = mesh.shape_keys
     names = []
-    if absolute:
-        # A key added in absolute mode is placed at the current Evaluation Time, by the very division
-        # that evaluation makes later (BKE_keyblock_add_ctime).  Keys added in relative mode are spaced
-        # by adding 0.1 again and again, which float32 cannot hit exactly on long clips.
-        resting_time = key.eval_time
-        key.use_relative = False
+    # A key added in absolute mode is placed at the current Evaluation Time, by the very division
+    # that evaluation makes later (BKE_keyblock_add_ctime).  Keys added in relative mode are spaced
+    # by adding 0.1 again and again, which float32 cannot hit exactly on long clips.
+    key.use_relative = not absolute
     for index, shape in enumerate(frames.shapes):
         if absolute:
             key.eval_time = KEY_SPACING * (index + 1)
-        block = obj.shape_key_add(name=f"{PREFIX} {index + 1:04d}", from_mix=False)
-        block.points.foreach_set("co", np.ascontiguousarray(shape, np.float32).ravel())
-        block.value = 0.0
-        names.append(block.name)
+        names.append(_add_key(obj, frames, index, shape))
     if absolute:
         key.eval_time = KEY_SPACING * (len(frames.shapes) + 1)
         closing = obj.shape_key_add(name=f"{PREFIX} rest", from_mix=False)
         closing.points.foreach_set("co", _coordinates(key.reference_key))
         names.append(closing.name)
-        key.eval_time = resting_time
+        key.eval_time = before.resting_time
+    _record(obj, names, frames, before, absolute=absolute)
+    return names
+
+
+def update_keys(obj: bpy.types.Object, frames: FrameKeys | BasisKeys) -> list[str] | None:
+    """Give our keys new shapes where they stand; -> their names, or None where they do not fit.
+
+    :class:`BasisKeys` may be more or fewer than before.  What the animator set on a key that stays
+    (muted, a vertex group) stays, too.
+    """
+    mesh = obj.data
+    assert isinstance(mesh, bpy.types.Mesh)
+    key = mesh.shape_keys
+    compact = isinstance(frames, BasisKeys)
+    names = own_names(key)
+    if not names or names != str(key[MARK]["names"]).split("\n") or key.reference_key.name in names:
+        return None
+    absolute = bool(key[MARK]["absolute"])
+    if is_compact(key) != compact or (not compact and len(names) != len(frames.shapes) + absolute):
+        return None
+    active = obj.active_shape_key.name if obj.active_shape_key else ""
+    for name in names[len(frames.shapes) + absolute :]:
+        obj.shape_key_remove(key.key_blocks[name])
+        names.remove(name)
+    blocks = dict(key.key_blocks.items())
+    for index, shape in enumerate(frames.shapes):
+        if index < len(names):
+            blocks[names[index]].points.foreach_set("co", np.ascontiguousarray(shape).ravel())
+        else:
+            names.append(_add_key(obj, frames, index, shape))
+    obj.active_shape_key_index = max(key.key_blocks.find(active), 0)
+    _record(obj, names, frames, origin(key), absolute=absolute)
+    return names
+
+
+def is_compact(key: bpy.types.Key | None) -> bool:
+    """Whether our keys in the datablock are :class:`BasisKeys`."""
+    return key is not None and key.get(MARK) is not None and bool(key[MARK].get("compact", 0))
+
+
+def _add_key(obj: bpy.types.Object, frames: FrameKeys | BasisKeys, index: int, shape: FloatArray) -> str:
+    block = obj.shape_key_add(name=f"{PREFIX} {index + 1:04d}", from_mix=False)
+    block.points.foreach_set("co", np.ascontiguousarray(shape, np.float32).ravel())
+    if isinstance(frames, BasisKeys):
+        block.slider_min = -1.0
+    block.value = 0.0
+    return str(block.name)
+
+
+def _record(
+    obj: bpy.types.Object,
+    names: list[str],
+    frames: FrameKeys | BasisKeys,
+    before: Origin,
+    *,
+    absolute: bool,
+) -> None:
+    key = obj.data.shape_keys
     key[MARK] = {
+        **(key[MARK].to_dict() if key.get(MARK) is not None else {}),
         "names": "\n".join(names),
         "absolute": int(absolute),
-        "start_frame": int(frames.start_frame),
+        "compact": int(isinstance(frames, BasisKeys)),
+        "start_frame": float(frames.start_frame),
         "object": obj.name,
+        "made_basis": int(before.made_basis),
+        "resting_time": before.resting_time,
     }
-    return names
 
 
 def last_owner(key: bpy.types.Key | None) -> str:
@@ -128,20 +229,36 @@ def last_owner(key: bpy.types.Key | None) -> str:
     return str(key[MARK]["object"]) if key is not None and key.get(MARK) is not None else ""
 
 
-def read_own(obj: bpy.types.Object) -> FrameKeys | None:
-    """The inverse of :func:`add_keys`: our keys as they stand, or None where there are none."""
+def written_start(key: bpy.types.Key) -> float:
+    """The scene frame at which our animation was written to start."""
+    return float(key[MARK]["start_frame"])
+
+
+def read_shapes(obj: bpy.types.Object) -> FloatArray:
+    """(n, V, 3) the shapes of our keys as they stand, without the closing one."""
     mesh = obj.data
     assert isinstance(mesh, bpy.types.Mesh)
     names = own_names(mesh.shape_keys)
-    if not names:
-        return None
-    record = mesh.shape_keys[MARK]
-    if record["absolute"]:
+    if names and mesh.shape_keys[MARK]["absolute"]:
         names = names[:-1]
     shapes = np.empty((len(names), len(mesh.vertices), 3), np.float32)
+    blocks = dict(mesh.shape_keys.key_blocks.items()) if names else {}
     for name, shape in zip(names, shapes, strict=True):
-        mesh.shape_keys.key_blocks[name].points.foreach_get("co", shape.ravel())
-    return FrameKeys(shapes, int(record["start_frame"]))
+        blocks[name].points.foreach_get("co", shape.ravel())
+    return shapes
+
+
+def restore_origin(obj: bpy.types.Object, before: Origin) -> None:
+    """After :func:`remove_own`: take the Basis away, too, where it was ours and nothing builds on it."""
+    mesh = obj.data
+    assert isinstance(mesh, bpy.types.Mesh)
+    key = mesh.shape_keys
+    if key is None:
+        return
+    key.eval_time = before.resting_time
+    if before.made_basis and len(key.key_blocks) == 1 and key.animation_data is None:
+        mesh.vertices.foreach_set("co", _coordinates(key.reference_key))
+        obj.shape_key_remove(key.reference_key)
 
 
 def remove_own(obj: bpy.types.Object) -> None:

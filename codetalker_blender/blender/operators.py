@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import bpy
 
 from ..errors import Cancelled, UserError
 from ..job.client import JobError
-from . import generation, jobs
+from . import generation, jobs, tuning
 from .preferences import engine_settings
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class CODETALKER_OT_generate(bpy.types.Operator):
         try:
             prepared = generation.prepare(context)
             motion, _ = jobs.run_blocking(prepared, engine_settings())
-            written = generation.write(prepared, motion)
+            written = generation.write(prepared, generation.capture(prepared, motion))
         except (UserError, JobError) as error:
             self._refuse(error)
             return {"CANCELLED"}
@@ -79,10 +80,10 @@ class CODETALKER_OT_generate(bpy.types.Operator):
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         try:
-            if run.motion is None and not run.advance():
+            if run.take is None and not run.advance():
                 self._show(context, f"{run.label}: {run.fraction:.0%}    Esc: Cancel")
                 return {"PASS_THROUGH"}
-            if run.cancelled or run.motion is None:
+            if run.cancelled or run.take is None:
                 self.report({"INFO"}, "Cancelled; nothing was changed")
                 return self._end(context, "CANCELLED")
             waiting = generation.waiting_for(run.prepared)
@@ -90,7 +91,7 @@ class CODETALKER_OT_generate(bpy.types.Operator):
                 run.stage = "ready"
                 self._show(context, f"The speech is ready, but {waiting}    Esc: Discard It")
                 return {"PASS_THROUGH"}
-            written = generation.write(run.prepared, run.motion)
+            written = generation.write(run.prepared, run.take)
         except (UserError, JobError) as error:
             self._refuse(error)
             return self._end(context, "CANCELLED")
@@ -152,3 +153,83 @@ class CODETALKER_OT_cancel(bpy.types.Operator):
         if run is not None:
             run.cancel()
         return {"FINISHED"}
+
+
+class CODETALKER_OT_rewrite(bpy.types.Operator):
+    bl_idname = "codetalker.rewrite"
+    bl_label = "Apply Settings"
+    bl_description = "Write the target's animation anew as Output and Tuning say; the model does not run"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return _poll_target(cls, context, tuning.obstacle)
+
+    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
+        obj = context.scene.codetalker.target
+        try:
+            outcome = tuning.rewrite(obj, context.scene)
+        except UserError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if outcome.warning:
+            self.report({"WARNING"}, outcome.warning)
+        self.report({"INFO"}, f"'{obj.name}': {outcome}")
+        return {"FINISHED"}
+
+
+class CODETALKER_OT_reset_tuning(bpy.types.Operator):
+    bl_idname = "codetalker.reset_tuning"
+    bl_label = "Reset"
+    bl_description = "Set all tuning sliders back, so that the target moves as the model made it"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return _poll_target(cls, context, tuning.obstacle)
+
+    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
+        obj = context.scene.codetalker.target
+        try:
+            tuning.reset(obj, context.scene)
+        except UserError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class CODETALKER_OT_remove(bpy.types.Operator):
+    bl_idname = "codetalker.remove"
+    bl_label = "Remove CodeTalker Animation"
+    bl_description = (
+        "Remove the keys, curves and sound that this extension added for the target; all else stays as it is"
+    )
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return _poll_target(cls, context, tuning.unanimated)
+
+    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
+        obj = context.scene.codetalker.target
+        try:
+            generation.remove(obj, context.scene)
+        except UserError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, f"'{obj.name}' is as it was without CodeTalker")
+        return {"FINISHED"}
+
+
+def _poll_target(
+    operator: type[bpy.types.Operator],
+    context: bpy.types.Context,
+    obstacle: Callable[[bpy.types.Object | None, bpy.types.Scene], UserError | None],
+) -> bool:
+    if bpy.app.background:
+        # As for generating: execute() says what is wrong.
+        return True
+    refusal = obstacle(context.scene.codetalker.target, context.scene)
+    if refusal is not None:
+        operator.poll_message_set(str(refusal).rstrip("."))
+    return refusal is None

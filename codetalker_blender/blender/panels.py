@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import bpy
 
-from . import generation, jobs, models
-from .operators import CODETALKER_OT_cancel, CODETALKER_OT_generate
+from ..errors import UserError
+from . import generation, jobs, models, tuning
+from .operators import (
+    CODETALKER_OT_cancel,
+    CODETALKER_OT_generate,
+    CODETALKER_OT_remove,
+    CODETALKER_OT_reset_tuning,
+    CODETALKER_OT_rewrite,
+)
+
+#: What the regions are called beside their sliders.
+REGION_LABELS = {"mouth": "Mouth", "jaw": "Jaw", "upper_face": "Upper Face", "eyelids": "Eyelids"}
 
 
 class CODETALKER_PT_generate(bpy.types.Panel):
@@ -27,6 +37,7 @@ class CODETALKER_PT_generate(bpy.types.Panel):
         if settings.model == models.OTHER_FOLDER:
             column.prop(settings, "model_folder")
         column.prop(settings, "style")
+        _draw_output(layout, settings.target)
         run = jobs.current()
         if run is not None:
             layout.progress(factor=run.fraction, text=run.label)
@@ -38,6 +49,43 @@ class CODETALKER_PT_generate(bpy.types.Panel):
         box = layout.column(align=True)
         for check in generation.checks(context):
             box.label(text=check.reason or check.label, icon="ERROR" if check.reason else "CHECKMARK")
+        layout.operator(CODETALKER_OT_remove.bl_idname, icon="TRASH")
+
+
+class CODETALKER_PT_tuning(bpy.types.Panel):
+    bl_idname = "CODETALKER_PT_tuning"
+    bl_parent_id = CODETALKER_PT_generate.bl_idname
+    bl_label = "Tuning"
+    bl_category = "CodeTalker"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        obj = context.scene.codetalker.target
+        refusal = tuning.obstacle(obj, context.scene)
+        if refusal is not None:
+            _draw_reason(layout, refusal)
+        if obj is None:
+            return
+        column = layout.column()
+        column.enabled = refusal is None
+        group, outcome = obj.codetalker, tuning.outcome_of(obj)
+        for region, sliders in tuning.SLIDERS.items():
+            rows = column.column(align=True, heading=REGION_LABELS[region])
+            if outcome is not None and region not in outcome.regions:
+                rows.label(text="Not marked on this model's face", icon="INFO")
+                continue
+            for name in sliders:
+                rows.prop(group, name)
+        column.prop(group, "closure")
+        column.prop(group, "offset_s")
+        if refusal is None and not tuning.is_applied(obj):
+            layout.label(text="These settings are not applied yet", icon="INFO")
+            layout.operator(CODETALKER_OT_rewrite.bl_idname, icon="FILE_REFRESH")
+        layout.operator(CODETALKER_OT_reset_tuning.bl_idname, icon="LOOP_BACK")
 
 
 class CODETALKER_PT_sampling(bpy.types.Panel):
@@ -60,3 +108,24 @@ class CODETALKER_PT_sampling(bpy.types.Panel):
         row.enabled = settings.use_temperature
         row.prop(settings, "temperature")
         layout.prop(settings, "seed")
+
+
+def _draw_output(layout: bpy.types.UILayout, obj: bpy.types.Object | None) -> None:
+    """The form of the animation; it belongs to the target, so without one there is nothing to set."""
+    if obj is None:
+        return
+    column = layout.column()
+    column.prop(obj.codetalker, "output")
+    if obj.codetalker.output == "COMPACT":
+        column.prop(obj.codetalker, "max_error_mm")
+    column.prop(obj.codetalker, "use_nla")
+    outcome = tuning.outcome_of(obj)
+    if outcome is not None:
+        column.label(text=outcome.warning or str(outcome), icon="ERROR" if outcome.warning else "INFO")
+
+
+def _draw_reason(layout: bpy.types.UILayout, error: UserError) -> None:
+    column = layout.column(align=True)
+    column.label(text=error.message, icon="INFO")
+    if error.hint:
+        column.label(text=error.hint, icon="BLANK1")

@@ -1,15 +1,18 @@
-"""The settings of a scene: one group, ``scene.codetalker``."""
+"""The settings: of a run in ``scene.codetalker``, of the animation on a mesh in ``object.codetalker``."""
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
 from ..errors import UserError
-from . import compat, models
+from . import compat, models, tuning
 from .preferences import DEVICES, models_folder
+
+log = logging.getLogger(__name__)
 
 
 def _model_items(group: CODETALKER_PG_scene, context: bpy.types.Context | None) -> list[models.EnumItem]:
@@ -93,6 +96,128 @@ class CODETALKER_PG_scene(bpy.types.PropertyGroup):
         )
         seed: bpy.props.IntProperty(
             name="Seed", description="Repeats the same drawing of motion codes", min=0
+        )
+
+
+def _rewrite(group: CODETALKER_PG_object, context: bpy.types.Context) -> None:
+    """A setting has changed: the animation follows at once, where there is one that can."""
+    obj = group.id_data
+    assert isinstance(obj, bpy.types.Object)
+    if tuning.obstacle(obj, context.scene) is not None:
+        return
+    try:
+        tuning.rewrite(obj, context.scene)
+    except UserError as error:  # the panel, too, says that the settings are not applied
+        log.warning("The settings of '%s' are not applied: %s", obj.name, error)
+
+
+def _strength(region: str) -> Any:
+    return bpy.props.FloatProperty(
+        name="Strength",
+        description=f"Factor on the motion of the {region}; 1 is as generated",
+        min=0.0,
+        soft_max=2.0,
+        max=5.0,
+        default=1.0,
+        options=set(),
+        update=_rewrite,
+    )
+
+
+def _smoothing(region: str) -> Any:
+    return bpy.props.FloatProperty(
+        name="Smoothing",
+        description=(
+            f"Smoothing of the motion of the {region} over time, in seconds (standard deviation); "
+            "it moves nothing earlier or later"
+        ),
+        min=0.0,
+        soft_max=0.2,
+        max=2.0,
+        step=1,
+        precision=3,
+        options=set(),
+        update=_rewrite,
+    )
+
+
+class CODETALKER_PG_object(bpy.types.PropertyGroup):
+    """Not animatable: a curve on a slider would change nothing."""
+
+    if TYPE_CHECKING:
+        output: str
+        max_error_mm: float
+        use_nla: bool
+        strength_mouth: float
+        strength_jaw: float
+        strength_upper_face: float
+        strength_eyelids: float
+        smoothing_mouth: float
+        smoothing_jaw: float
+        smoothing_upper_face: float
+        smoothing_eyelids: float
+        closure: float
+        offset_s: float
+    else:
+        output: bpy.props.EnumProperty(
+            name="Output",
+            description="What is written onto the mesh",
+            items=(
+                ("PER_FRAME", "Per Frame", "One shape key per frame: exact, and large in the file"),
+                ("COMPACT", "Compact", "A few weighted shape keys with curves: small, within a chosen error"),
+            ),
+            options=set(),
+            update=_rewrite,
+        )
+        max_error_mm: bpy.props.FloatProperty(
+            name="Maximum Error",
+            description=(
+                "Largest distance in millimetres, of any vertex in any frame, from the exact motion, on the "
+                "model's own head; as many keys are written as this takes"
+            ),
+            min=0.001,
+            soft_max=1.0,
+            max=10.0,
+            default=0.1,
+            step=1,
+            precision=3,
+            options=set(),
+            update=_rewrite,
+        )
+        use_nla: bpy.props.BoolProperty(
+            name="NLA Track",
+            description="Play the animation from an NLA track of its own instead of as the active action",
+            options=set(),
+            update=_rewrite,
+        )
+        strength_mouth: _strength("mouth")
+        strength_jaw: _strength("jaw")
+        strength_upper_face: _strength("brows and forehead")
+        strength_eyelids: _strength("eyelids")
+        smoothing_mouth: _smoothing("mouth")
+        smoothing_jaw: _smoothing("jaw")
+        smoothing_upper_face: _smoothing("brows and forehead")
+        smoothing_eyelids: _smoothing("eyelids")
+        closure: bpy.props.FloatProperty(
+            name="Lip Closure",
+            description="How far lips that are nearly shut get shut; they never go through each other",
+            min=0.0,
+            max=1.0,
+            subtype="FACTOR",
+            options=set(),
+            update=_rewrite,
+        )
+        offset_s: bpy.props.FloatProperty(
+            name="Time Offset",
+            description="Seconds by which the face moves later than the sound; negative is earlier",
+            soft_min=-0.5,
+            soft_max=0.5,
+            min=-60.0,
+            max=60.0,
+            step=1,
+            precision=3,
+            options=set(),
+            update=_rewrite,
         )
 
 

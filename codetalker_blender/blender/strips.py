@@ -54,7 +54,7 @@ def add_sound(scene: bpy.types.Scene, filepath: str, start_frame: int, target: s
     path = audio_path(filepath)
     fps = frames_per_second(scene)
     editor = scene.sequence_editor
-    owners = [target]
+    owners, made_editor = [target], False
     if editor is not None:
         present = [
             strip
@@ -63,6 +63,7 @@ def add_sound(scene: bpy.types.Scene, filepath: str, start_frame: int, target: s
             and _plays(strip, path)
             and round(compat.strip_content_start(strip)) == start_frame
         ]
+        made_editor = any(strip[MARK].get("made_editor") for strip in present if MARK in strip)
         _forget(editor, target, keep=present)
         for strip in present:
             if MARK in strip and target not in _owners(strip):
@@ -97,7 +98,24 @@ def add_sound(scene: bpy.types.Scene, filepath: str, start_frame: int, target: s
         log.warning("Blender could not add '%s': %s", path, error)
         return f"The sound was not added to the timeline: {error}".strip()
     _sign(strip, owners, start_frame)
+    if not had_editor or made_editor:
+        strip[MARK]["made_editor"] = 1
     return None
+
+
+def remove_sound(scene: bpy.types.Scene, target: str) -> None:
+    """Drop the strip that we added for this target where it still is as we put it.
+
+    The sequence editor goes with it where we made that for a strip and nothing else has come into it.
+    """
+    editor = scene.sequence_editor
+    if editor is None:
+        return
+    ours = [strip for strip in compat.all_strips(editor) if target in _owners(strip)]
+    made = any(strip[MARK].get("made_editor") for strip in ours)
+    _forget(editor, target, keep=[])
+    if made and not compat.all_strips(editor):
+        scene.sequence_editor_clear()
 
 
 def rename_owner(scene: bpy.types.Scene, former: str, name: str) -> None:
@@ -119,7 +137,10 @@ def _plays(strip: Any, path: Path) -> bool:
 
 def _sign(strip: Any, owners: list[str], start_frame: int) -> None:
     """Note on a strip that we put it at this frame, for these objects."""
+    made_editor = MARK in strip and bool(strip[MARK].get("made_editor"))
     strip[MARK] = {"objects": "\n".join(owners), "start_frame": start_frame}
+    if made_editor:
+        strip[MARK]["made_editor"] = 1
 
 
 def _owners(strip: Any) -> list[str]:

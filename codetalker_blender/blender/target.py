@@ -88,6 +88,16 @@ def busy_mode(obj: bpy.types.Object) -> TargetError | None:
     return TargetError(f"'{obj.name}' is in {mode}.", "Switch to Object Mode (Tab).")
 
 
+def lost_rest(obj: bpy.types.Object) -> TargetError | None:
+    """Why the shape at rest is not known any more, or None."""
+    if not isinstance(obj.data, bpy.types.Mesh) or not keys.rest_is_lost(obj.data.shape_keys):
+        return None
+    return TargetError(
+        f"The Basis of '{obj.name}' was deleted, and with it the shape at rest.",
+        "Undo the deletion, or bring the mesh in again.",
+    )
+
+
 def count_obstacle(name: str, count: int, expected: int, model: str) -> TargetError | None:
     """Why a mesh of ``count`` vertices cannot be animated by a model of ``expected``, or None."""
     if count == expected:
@@ -109,6 +119,9 @@ def read_target(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> Target:
         raise refusal
     mesh = obj.data
     assert isinstance(mesh, bpy.types.Mesh)
+    refusal = lost_rest(obj)
+    if refusal is not None:
+        raise refusal
     corners = np.empty(len(mesh.loops), np.int32)
     mesh.loops.foreach_get("vertex_index", corners)
     starts, totals = np.empty(len(mesh.polygons), np.int32), np.empty(len(mesh.polygons), np.int32)

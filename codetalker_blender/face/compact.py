@@ -18,8 +18,8 @@ from ..contracts import FloatArray
 
 #: Directions of the first attempt to span a motion; models with a linear face of their own need about 50.
 _FIRST_RANK = 64
-#: Frames that are reconstructed at a time, so that they stay in the processor's cache.
-_CHUNK_FRAMES = 32
+#: Frames that are compared at a time: many enough for a fast matrix product, few enough for the memory.
+_CHUNK_FRAMES = 128
 #: The worst frames that stand for all while the number of shapes is being sought.
 _PROBE_FRAMES = 24
 
@@ -47,10 +47,9 @@ class Basis:
         """(T, V, 3) float32: the whole motion, added to the (V, 3) ``rest`` where that is given."""
         flat = self.shapes.reshape(self.count, -1)
         found = np.empty((len(self.weights), flat.shape[1]), np.float32)
-        for part in _chunks(len(found)):
-            np.matmul(self.weights[part], flat, out=found[part])
-            if rest is not None:
-                found[part] += rest.ravel()
+        np.matmul(self.weights, flat, out=found)
+        if rest is not None:
+            found += rest.ravel()
         return found.reshape(-1, *self.shapes.shape[1:])
 
     def transformed(self, matrix: NDArray[np.float64]) -> Basis:

@@ -115,3 +115,16 @@ def _plain(value: Any) -> Any:
 
 def _custom(value: Any) -> Any:
     return value.to_dict() if hasattr(value, "to_dict") else str(value)
+
+
+def differences(before: Any, after: Any, path: str = "") -> list[str]:
+    """Where two dumps differ, for a reader."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = sorted(set(before) | set(after))
+        found = [differences(before.get(n, "nothing"), after.get(n, "nothing"), f"{path}.{n}") for n in names]
+    elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        pairs = enumerate(zip(before, after, strict=True))
+        found = [differences(one, other, f"{path}[{index}]") for index, (one, other) in pairs]
+    else:
+        return [] if before == after else [f"{path}: {before!r:.80} -> {after!r:.80}"]
+    return [line for lines in found for line in lines]

@@ -30,10 +30,10 @@ def assert_plays(obj: bpy.types.Object, frames: FrameKeys, extra: Coordinates | 
     rest = scenes.sheet_vertices()
     limit = 1e-5 * scenes.height(rest)
     for index, shape in enumerate(frames.shapes):
-        error = np.abs(scenes.evaluated(obj, frames.start_frame + index) - shape - extra).max()
+        error = np.abs(scenes.evaluated(obj, int(frames.start_frame) + index) - shape - extra).max()
         assert error <= limit, f"frame {frames.start_frame + index}"
-    end = frames.start_frame + len(frames.shapes)
-    for frame in (frames.start_frame - 40, frames.start_frame - 1, end, end + 40):
+    end = int(frames.start_frame) + len(frames.shapes)
+    for frame in (int(frames.start_frame) - 40, int(frames.start_frame) - 1, end, end + 40):
         assert np.abs(scenes.evaluated(obj, frame) - rest - extra).max() <= limit, f"frame {frame}"
 
 
@@ -418,9 +418,9 @@ def test_nla_that_is_switched_off_is_refused(blender: None) -> None:
 
 def test_written_keys_read_back(blender: None) -> None:
     obj, frames = scenes.add_sheet(), made_frames(17, count=5)
-    assert keys.read_own(obj) is None
+    assert animation.read_own(obj) is None
     animation.replace_animation(obj, frames)
-    found = keys.read_own(obj)
+    found = animation.read_own(obj)
     assert found is not None
     assert found.start_frame == 17
     np.testing.assert_array_equal(found.shapes, frames.shapes)

@@ -47,6 +47,11 @@ def motion_of() -> Motion:
     return jobs.run_blocking(generation.prepare(bpy.context), engine_settings())[0]
 
 
+def write(prepared: generation.Prepared, motion: Motion) -> generation.Written:
+    """What follows when the model is done."""
+    return generation.write(prepared, generation.capture(prepared, motion))
+
+
 def made_motion() -> Motion:
     """Some frames of centimetre offsets, for what does not depend on where a motion comes from."""
     offsets = np.random.default_rng(0).normal(scale=0.005, size=(8, 42, 3)).astype(np.float32)
@@ -93,7 +98,7 @@ def test_scene_keeps_its_rate_and_the_clip_its_duration(
     scene.frame_set(start)
     prepared = generation.prepare(bpy.context)
     motion, _ = jobs.run_blocking(prepared, engine_settings())
-    generation.write(prepared, motion)
+    write(prepared, motion)
     assert scene.render.fps == fps
     assert scene.render.fps_base == pytest.approx(base)
     assert (scene.frame_start, scene.frame_end, scene.frame_current) == (3, 33, start)
@@ -129,7 +134,7 @@ def test_any_scale_and_axes(
         obj.shape_key_add(name="Own", from_mix=False)
     obj.location, obj.scale, obj.rotation_euler = (1, 2, 3), (2, 3, 4), (0.1, 0.2, 0.3)
     motion = made_motion()
-    generation.write(generation.prepare(bpy.context), motion)
+    write(generation.prepare(bpy.context), motion)
     assert_speaks(obj, motion, 1, linear, rest)
 
 
@@ -137,7 +142,7 @@ def test_another_identity_keeps_its_own_face(settings: bpy.types.bpy_struct) -> 
     noise = np.random.default_rng(0).normal(scale=0.004, size=(42, 3))
     rest = (scenes.sheet_vertices() + noise).astype(np.float32)
     obj = settings.target = scenes.add_mesh("Other", rest, scenes.sheet_quads())
-    written = generation.write(generation.prepare(bpy.context), made_motion())
+    written = write(generation.prepare(bpy.context), made_motion())
     assert 2.0 < written.residual_mm < 10.0
     assert written.scale == pytest.approx(1.0, abs=0.05)
     assert np.abs(scenes.evaluated(obj, 0) - rest).max() < 1e-6
@@ -278,7 +283,7 @@ def test_target_that_goes_while_the_model_runs_is_refused(settings: bpy.types.bp
     prepared = generation.prepare(bpy.context)
     obj.name = "Renamed"
     with pytest.raises(UserError, match="renamed or removed"):
-        generation.write(prepared, made_motion())
+        write(prepared, made_motion())
     assert obj.data.shape_keys is None
 
 
@@ -296,7 +301,7 @@ def test_target_deleted_from_the_scene_is_refused(settings: bpy.types.bpy_struct
     reasons = {check.label: check.reason for check in generation.checks(bpy.context)}
     assert "not in the scene" in reasons["Target"]
     with pytest.raises(UserError, match="not in the scene"):
-        generation.write(prepared, made_motion())
+        write(prepared, made_motion())
     assert obj.data.shape_keys is None
     refused("not in the scene")
 
@@ -316,10 +321,10 @@ def test_deleted_twin_does_not_share_the_mesh(settings: bpy.types.bpy_struct) ->
 @pytest.mark.skipif(not compat.has_audio(), reason="this Blender is built without audio")
 def test_renamed_target_moves_its_sound(settings: bpy.types.bpy_struct) -> None:
     obj = settings.target = scenes.add_sheet()
-    generation.write(generation.prepare(bpy.context), made_motion())
+    write(generation.prepare(bpy.context), made_motion())
     obj.name = obj.data.name = "Renamed"
     bpy.context.scene.frame_set(40)
-    generation.write(generation.prepare(bpy.context), made_motion())
+    write(generation.prepare(bpy.context), made_motion())
     found = compat.all_strips(bpy.context.scene.sequence_editor)
     assert [compat.strip_span(strip)[0] for strip in found] == [40]
     # A copy is not the renamed original: both speak.
@@ -327,7 +332,7 @@ def test_renamed_target_moves_its_sound(settings: bpy.types.bpy_struct) -> None:
     copy.data = obj.data.copy()
     bpy.context.scene.collection.objects.link(copy)
     bpy.context.scene.frame_set(90)
-    generation.write(generation.prepare(bpy.context), made_motion())
+    write(generation.prepare(bpy.context), made_motion())
     found = compat.all_strips(bpy.context.scene.sequence_editor)
     assert sorted(compat.strip_span(strip)[0] for strip in found) == [40, 90]
 
@@ -355,7 +360,7 @@ def test_job_in_the_background_ends_and_can_be_cancelled(settings: bpy.types.bpy
         if run.advance():
             break
         time.sleep(0.05)
-    assert run.motion is not None
+    assert run.take is not None
     assert generation.waiting_for(run.prepared) is None
     jobs.close_current()
     assert jobs.current() is None
