@@ -122,9 +122,8 @@ def write(prepared: Prepared, take: bytes) -> Written:
         raise UserError(f"The {gone} was renamed or removed while the model was running.", "Generate again.")
     target = targets.read_target(obj, scene)
     similarity = targets.align(target, prepared.face, prepared.card.name)
-    matrix = similarity.scale * prepared.card.units_per_metre * similarity.rotation
     former = keys.last_owner(obj.data.shape_keys)
-    outcome = tuning.write(obj, takes.Placed(take, matrix, prepared.start_frame))
+    outcome = tuning.write(obj, takes.Placed(take, prepared.start_frame))
     if former and former not in scene.objects:
         # The target was renamed since the last run.
         strips.rename_owner(scene, former, obj.name)

@@ -14,6 +14,7 @@ from .operators import (
     CODETALKER_OT_rewrite,
 )
 
+NOT_MARKED = "Not marked on this model's face"
 #: What the regions are called beside their sliders.
 REGION_LABELS = {"mouth": "Mouth", "jaw": "Jaw", "upper_face": "Upper Face", "eyelids": "Eyelids"}
 
@@ -76,11 +77,14 @@ class CODETALKER_PT_tuning(bpy.types.Panel):
         for region, sliders in tuning.SLIDERS.items():
             rows = column.column(align=True, heading=REGION_LABELS[region])
             if outcome is not None and region not in outcome.regions:
-                rows.label(text="Not marked on this model's face", icon="INFO")
+                rows.label(text=NOT_MARKED, icon="INFO")
                 continue
             for name in sliders:
                 rows.prop(group, name)
-        column.prop(group, "closure")
+        if outcome is None or outcome.has_mid_lips:
+            column.prop(group, "closure")
+        else:
+            column.column(heading="Lip Closure").label(text=NOT_MARKED, icon="INFO")
         column.prop(group, "offset_s")
         if refusal is None and not tuning.is_applied(obj):
             layout.label(text="These settings are not applied yet", icon="INFO")

@@ -63,7 +63,7 @@ def add_sound(scene: bpy.types.Scene, filepath: str, start_frame: int, target: s
             and _plays(strip, path)
             and round(compat.strip_content_start(strip)) == start_frame
         ]
-        made_editor = any(strip[MARK].get("made_editor") for strip in present if MARK in strip)
+        made_editor = _made_editor(editor, target)
         _forget(editor, target, keep=present)
         for strip in present:
             if MARK in strip and target not in _owners(strip):
@@ -111,10 +111,9 @@ def remove_sound(scene: bpy.types.Scene, target: str) -> None:
     editor = scene.sequence_editor
     if editor is None:
         return
-    ours = [strip for strip in compat.all_strips(editor) if target in _owners(strip)]
-    made = any(strip[MARK].get("made_editor") for strip in ours)
+    made_editor = _made_editor(editor, target)
     _forget(editor, target, keep=[])
-    if made and not compat.all_strips(editor):
+    if made_editor and not compat.all_strips(editor):
         scene.sequence_editor_clear()
 
 
@@ -141,6 +140,12 @@ def _sign(strip: Any, owners: list[str], start_frame: int) -> None:
     strip[MARK] = {"objects": "\n".join(owners), "start_frame": start_frame}
     if made_editor:
         strip[MARK]["made_editor"] = 1
+
+
+def _made_editor(editor: bpy.types.SequenceEditor, target: str) -> bool:
+    """Whether there was no sequence editor before we added sound for this target."""
+    ours = [strip for strip in compat.all_strips(editor) if target in _owners(strip)]
+    return any(bool(strip[MARK].get("made_editor")) for strip in ours)
 
 
 def _owners(strip: Any) -> list[str]:

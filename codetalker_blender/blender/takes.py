@@ -45,10 +45,12 @@ class Take:
 
     basis: offsets in metres, template axes, at ``fps`` frames per second
     regions: of the model's face
+    template: (V, 3) float32, the model's face, metres; a mesh that was scaled or turned since is found by it
     """
 
     basis: Basis
     regions: Regions
+    template: FloatArray
     fps: float
 
 
@@ -57,19 +59,18 @@ class Placed:
     """A take on a mesh, as the file keeps it.
 
     packed: the bytes of a :class:`Take`
-    matrix: (3, 3) from the take's offsets to the mesh's own units and axes
     start_frame: scene frame of the take's first frame
     """
 
     packed: bytes
-    matrix: NDArray[np.float64]
     start_frame: int
 
 
 def capture(motion: Motion, face: FaceMesh, card: ModelCard) -> bytes:
     """A motion as a packed take.  Touches no bpy, so that it may run in any thread."""
     found = compact.factorise(motion.offsets, MAX_ERROR_M)
-    return pack(Take(found.basis, soft_regions(face, card.units_per_metre), motion.fps))
+    template = (face.vertices / np.float32(card.units_per_metre)).astype(np.float32)
+    return pack(Take(found.basis, soft_regions(face, card.units_per_metre), template, motion.fps))
 
 
 def pack(take: Take) -> bytes:
@@ -86,6 +87,7 @@ def pack(take: Take) -> bytes:
         names=np.array(regions.names, "U16"),
         regions=regions.weights.astype(np.float16),
         mid_lips=regions.mid_lips,
+        template=take.template,
         fps=take.fps,
     )
     return stream.getvalue()
@@ -102,6 +104,7 @@ def unpack(packed: bytes) -> Take:
             weights, shapes = file["weights"], file["shapes"] * file["steps"][:, None, None]
             names, shares = tuple(str(name) for name in file["names"]), file["regions"].astype(np.float32)
             mid_lips, fps = file["mid_lips"].astype(np.int32), float(file["fps"])
+            template = file["template"].astype(np.float32)
     except _UNREADABLE as error:
         raise _unusable("cannot be read") from error
     frames, count = weights.shape if weights.ndim == 2 else (0, 0)
@@ -109,6 +112,7 @@ def unpack(packed: bytes) -> Take:
     fits = (
         frames
         and shapes.shape == (count, vertices, 3)
+        and template.shape == (vertices, 3)
         and shares.shape == (len(names), vertices)
         and set(names) <= set(SEEDS)
         and mid_lips.shape in ((0,), (2,))
@@ -117,7 +121,8 @@ def unpack(packed: bytes) -> Take:
     )
     if not fits:
         raise _unusable("cannot be read")
-    return Take(Basis(weights.astype(np.float32), _single(shapes)), Regions(names, shares, mid_lips), fps)
+    basis = Basis(weights.astype(np.float32), _single(shapes))
+    return Take(basis, Regions(names, shares, mid_lips), template, fps)
 
 
 def has_take(key: bpy.types.Key | None) -> bool:
@@ -130,8 +135,7 @@ def stored(key: bpy.types.Key | None) -> Placed | None:
     if key is None or key.get(PROPERTY) is None:
         return None
     try:
-        packed, matrix, start_frame = (key[PROPERTY][name] for name in ("packed", "matrix", "start_frame"))
-        return Placed(bytes(packed), np.array(matrix, np.float64).reshape(3, 3), int(start_frame))
+        return Placed(bytes(key[PROPERTY]["packed"]), int(key[PROPERTY]["start_frame"]))
     except _UNREADABLE as error:
         log.warning("The take of '%s' cannot be read: %s", key.name, error)
         return None
@@ -140,11 +144,7 @@ def stored(key: bpy.types.Key | None) -> Placed | None:
 def store(key: bpy.types.Key, placed: Placed | None) -> None:
     """Keep a take with the keys, or forget the one that they have."""
     if placed is not None:
-        key[PROPERTY] = {
-            "packed": placed.packed,
-            "matrix": placed.matrix.ravel().tolist(),
-            "start_frame": placed.start_frame,
-        }
+        key[PROPERTY] = {"packed": placed.packed, "start_frame": placed.start_frame}
     elif key.get(PROPERTY) is not None:
         del key[PROPERTY]
 

@@ -6,12 +6,13 @@ take (in the file) ─► tune ─► Per Frame | Compact ─► animation.py
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import bpy
 
 from ..errors import TargetError
 from ..face import compact
+from ..face.fit import fit_similarity
 from ..face.tuning import SEEDS, Tuning, tune
 from . import animation, keys, takes
 from . import target as targets
@@ -33,7 +34,7 @@ class Outcome:
         Per Frame, which has none
     max_error_mm: what was asked for
     start_frame, frame_count: where it plays
-    regions: those that the model's face has
+    regions: those that the model's face has; has_mid_lips: whether its mid-lips are marked
     settings: what the object's settings were
     """
 
@@ -43,6 +44,7 @@ class Outcome:
     start_frame: float
     frame_count: int
     regions: tuple[str, ...]
+    has_mid_lips: bool
     settings: str
 
     def __str__(self) -> str:
@@ -121,7 +123,10 @@ def outcome_of(obj: bpy.types.Object) -> Outcome | None:
     if key is None or key.get(keys.MARK) is None or keys.REPORT not in key[keys.MARK]:
         return None
     values = key[keys.MARK][keys.REPORT].to_dict()
+    if set(values) != {item.name for item in fields(Outcome)}:
+        return None  # of another version
     values["regions"] = tuple(values["regions"].split())
+    values["has_mid_lips"] = bool(values["has_mid_lips"])
     values["error_mm"] = values["error_mm"] if values["error_mm"] >= 0 else None
     return Outcome(**values)
 
@@ -151,15 +156,17 @@ def _frames(obj: bpy.types.Object, placed: Placed) -> tuple[keys.FrameKeys | key
             f"{take.basis.shapes.shape[1]:,}.",
             "Generate again to tune it.",
         )
+    similarity = fit_similarity(take.template, rest)
+    matrix = similarity.scale * similarity.rotation
     tuned = tune(take.basis, take.regions, take.fps, settings_of(obj))
     start, frame_count = placed.start_frame + tuned.late_frames, len(tuned.basis.weights)
     frames: keys.FrameKeys | keys.BasisKeys
     if group.output == "COMPACT":
         reduced = compact.reduce(tuned.basis, group.max_error_mm / 1000.0)
-        shapes = reduced.basis.transformed(placed.matrix).shapes + rest
+        shapes = reduced.basis.transformed(matrix).shapes + rest
         frames, error_mm = keys.BasisKeys(shapes, reduced.basis.weights, start), reduced.error * 1000.0
     else:
-        frames = keys.FrameKeys(tuned.basis.transformed(placed.matrix).offsets(rest), start)
+        frames = keys.FrameKeys(tuned.basis.transformed(matrix).offsets(rest), start)
         error_mm = None
     return frames, Outcome(
         key_count=len(frames.shapes),
@@ -168,12 +175,14 @@ def _frames(obj: bpy.types.Object, placed: Placed) -> tuple[keys.FrameKeys | key
         start_frame=start,
         frame_count=frame_count,
         regions=take.regions.names,
+        has_mid_lips=len(take.regions.mid_lips) > 0,
         settings=_settings_text(obj),
     )
 
 
 def _report(obj: bpy.types.Object, outcome: Outcome) -> None:
     values = {**vars(outcome), "regions": " ".join(outcome.regions)}
+    values["has_mid_lips"] = int(outcome.has_mid_lips)
     values["error_mm"] = -1.0 if outcome.error_mm is None else outcome.error_mm
     obj.data.shape_keys[keys.MARK][keys.REPORT] = values
 

@@ -185,3 +185,35 @@ def test_absent_files_folders_and_empty_names_are_refused(blender: None, tmp_pat
 def test_relative_names_start_at_the_blend(blender: None, speech_file: Path) -> None:
     bpy.ops.wm.save_as_mainfile(filepath=str(speech_file.parent / "scene.blend"))
     assert strips.audio_source("//" + speech_file.name).path == speech_file
+
+
+@needs_audio
+@pytest.mark.parametrize("own", ["nothing", "an empty sequencer", "a strip"])
+def test_removing_leaves_what_was_there(blender: None, speech_file: Path, own: str) -> None:
+    scene = bpy.context.scene
+    if own != "nothing":
+        scene.sequence_editor_create()
+    if own == "a strip":
+        compat.strips(scene.sequence_editor).new_sound("Own", str(speech_file), 3, 200)
+    before = scenes.dump()
+    strips.add_sound(scene, str(speech_file), 1, "Face")
+    strips.add_sound(scene, str(speech_file), 50, "Face")
+    strips.remove_sound(scene, "Face")
+    assert scenes.differences(before, scenes.dump()) == []
+
+
+@needs_audio
+def test_removing_leaves_a_strip_that_another_head_uses_or_that_was_moved(
+    blender: None, speech_file: Path
+) -> None:
+    scene = bpy.context.scene
+    strips.add_sound(scene, str(speech_file), 1, "First")
+    strips.add_sound(scene, str(speech_file), 1, "Second")
+    strips.remove_sound(scene, "First")
+    assert [start for start, *_ in sounds()] == [1]
+    strips.add_sound(scene, str(speech_file), 60, "Third")
+    moved = next(s for s in compat.all_strips(scene.sequence_editor) if compat.strip_span(s)[0] == 60)
+    moved.frame_start += 10
+    strips.remove_sound(scene, "Third")
+    strips.remove_sound(scene, "Second")
+    assert [start for start, *_ in sounds()] == [70]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ import pytest
 pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
+from mathutils import Matrix
 
-from codetalker_blender.blender import animation, compat, curves, generation, keys, takes, tuning
+from codetalker_blender.blender import animation, compat, curves, generation, keys, panels, takes, tuning
 from codetalker_blender.contracts import FaceMesh, FloatArray, Motion
 from codetalker_blender.errors import TargetError
 from codetalker_blender.face.tuning import soft_regions
@@ -55,7 +57,7 @@ def speak(obj: bpy.types.Object, offsets: FloatArray, start: int = START) -> tun
     """What a run of the model does with its motion."""
     motion = Motion(offsets, 24.0, np.zeros((1, 1), np.int32), 24.0)
     take = takes.capture(motion, sheet_face(), card())
-    return tuning.write(obj, takes.Placed(take, np.eye(3), start))
+    return tuning.write(obj, takes.Placed(take, start))
 
 
 def assert_shows(
@@ -306,6 +308,19 @@ def test_take_survives_saving_and_loading(obj: bpy.types.Object, tmp_path: Path,
     assert_shows(obj, offsets, limit=EXACT if output == "PER_FRAME" else 1e-4 + EXACT)
 
 
+def test_a_mesh_that_was_scaled_and_turned_since_moves_along(obj: bpy.types.Object) -> None:
+    """As Apply > All Transforms does with the mesh and its keys."""
+    offsets = made_motion()
+    obj.codetalker.output = "COMPACT"
+    speak(obj, offsets)
+    linear = 3.0 * np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
+    assert isinstance(obj.data, bpy.types.Mesh)
+    obj.data.transform(Matrix(linear.tolist()).to_4x4(), shape_keys=True)
+    obj.codetalker.closure = 0.0001
+    found = scenes.evaluated(obj, START + 3) - scenes.sheet_vertices() @ linear.T
+    np.testing.assert_allclose(found, offsets[3] @ linear.T, atol=3 * (1e-4 + EXACT))
+
+
 def forget(obj: bpy.types.Object) -> None:
     del obj.data.shape_keys[takes.PROPERTY]
 
@@ -427,3 +442,79 @@ def test_compact_without_its_basis_is_refused(obj: bpy.types.Object) -> None:
     before = scenes.dump()["shape_keys/Key"]
     obj.codetalker.strength_mouth = 0.0
     assert scenes.dump()["shape_keys/Key"] == before
+
+
+class Layout:
+    """Stands in for Blender's layout, which cannot be drawn without a window: notes what is put on it."""
+
+    def __init__(self, shown: list[str], settable: list[str]) -> None:
+        self.shown, self.settable, self.enabled = shown, settable, True
+
+    def _part(self, **options: object) -> Layout:
+        part = Layout(self.shown, self.settable)
+        part.enabled = self.enabled
+        return part
+
+    row = column = box = _part
+
+    def label(self, text: str, icon: str = "NONE") -> None:
+        assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
+        self.shown.append(text)
+
+    def prop(self, data: bpy.types.bpy_struct, name: str) -> None:
+        assert data.bl_rna.properties[name].description
+        if self.enabled:
+            self.settable.append(name)
+
+    def operator(self, name: str, icon: str = "NONE") -> None:
+        assert icon in bpy.types.UILayout.bl_rna.functions["operator"].parameters["icon"].enum_items
+        assert getattr(bpy.ops.codetalker, name.split(".")[1]).get_rna_type().description
+        self.shown.append(name)
+
+
+def drawn(panel: type[bpy.types.Panel]) -> tuple[str, list[str]]:
+    """All text of a panel, and the settings that can be changed in it."""
+    layout = Layout([], [])
+    panel.draw(SimpleNamespace(layout=layout), bpy.context)  # type: ignore[arg-type]
+    return "\n".join(layout.shown), layout.settable
+
+
+def test_panels_say_why_sliders_are_dead_and_what_was_written(obj: bpy.types.Object) -> None:
+    text, settable = drawn(panels.CODETALKER_PT_tuning)
+    assert "no CodeTalker animation" in text and not settable
+    obj.codetalker.output = "COMPACT"
+    text, settable = drawn(panels.CODETALKER_PT_generate)
+    assert {"output", "max_error_mm", "use_nla"} <= set(settable)
+    speak(obj, made_motion())
+    text, settable = drawn(panels.CODETALKER_PT_generate)
+    assert "keys, at most 0.0" in text
+    text, settable = drawn(panels.CODETALKER_PT_tuning)
+    assert set(settable) == set(tuning.TUNING)
+    forget(obj)
+    text, settable = drawn(panels.CODETALKER_PT_tuning)
+    assert "no longer holds the raw motion" in text and not settable
+    bpy.context.scene.codetalker.target = None
+    text, settable = drawn(panels.CODETALKER_PT_tuning)
+    assert "No target mesh" in text and not settable
+
+
+def test_run_slider_and_removal_are_undone_one_by_one(obj: bpy.types.Object) -> None:
+    offsets = made_motion()
+    bpy.ops.ed.undo_push(message="before")
+    speak(obj, offsets)
+    bpy.ops.ed.undo_push(message="run")
+    obj.codetalker.strength_mouth = 0.0
+    bpy.ops.ed.undo_push(message="slider")
+    tuned = shown(obj, START + 3)
+    assert bpy.ops.codetalker.remove("EXEC_DEFAULT", True) == {"FINISHED"}
+    assert obj.data.shape_keys is None
+    bpy.ops.ed.undo()
+    obj = bpy.data.objects["Face"]
+    np.testing.assert_array_equal(shown(obj, START + 3), tuned)
+    bpy.ops.ed.undo()
+    obj = bpy.data.objects["Face"]
+    assert obj.codetalker.strength_mouth == 1.0 and tuning.is_applied(obj)
+    assert_shows(obj, offsets)
+    # The raw motion is there again, too.
+    obj.codetalker.strength_mouth = 0.0
+    np.testing.assert_array_equal(shown(obj, START + 3), tuned)
