@@ -9,6 +9,7 @@ import sys
 import wave
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,6 +31,18 @@ def blender() -> Iterator[None]:
     yield
     codetalker_blender.unregister()
     bpy.ops.wm.read_factory_settings(use_empty=True)
+
+
+@pytest.fixture
+def obj(blender: None) -> Any:
+    """A sheet of quads that is the scene's target."""
+    import bpy
+
+    from tests.blender import scenes
+
+    sheet = scenes.add_sheet()
+    bpy.context.scene.codetalker.target = sheet
+    return sheet
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,9 @@
-"""Output and tuning: sliders change our animation and nothing else, and need the file alone."""
+"""Sliders change our animation and nothing else, and need the file alone."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,149 +11,21 @@ import pytest
 pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
-from mathutils import Matrix
 
-from codetalker_blender.blender import animation, compat, curves, generation, keys, panels, takes, tuning
-from codetalker_blender.contracts import FaceMesh, FloatArray, Motion
-from codetalker_blender.errors import TargetError
+from codetalker_blender.blender import animation, compat, curves, generation, takes, tuning
 from codetalker_blender.face.tuning import soft_regions
-from codetalker_blender.model_files import ModelCard
 from tests.blender import scenes
-from tests.blender.scenes import Coordinates
-
-#: On a sheet of 26 cm, what float32 keys leave of an exact motion, and the cache of a lossless one.
-EXACT = 5e-6
-START = 5
-
-
-def sheet_face() -> FaceMesh:
-    """The sheet as a model's face: two rows of lips, a jaw below, brows above, lids between."""
-    rows = np.arange(42, dtype=np.int32).reshape(6, 7)
-    quads = scenes.sheet_quads()
-    return FaceMesh(
-        vertices=scenes.sheet_vertices(),
-        triangles=np.concatenate([quads[:, :3], quads[:, [0, 2, 3]]]).astype(np.int32),
-        mid_lips=rows[[2, 1], 3],
-        lip_corners=rows[1, [6, 0]],
-        regions={"lips": rows[1:3].ravel(), "jaw": rows[0], "eyelids": rows[4], "upper_face": rows[5]},
-    )
-
-
-def card() -> ModelCard:
-    return ModelCard(1, "sheet", "", "CC0-1.0", 24.0, 1.0, "Z", ("neutral",), 0.0, {}, {}, {}, {})
-
-
-def made_motion(frames: int = 20, seed: int = 0) -> FloatArray:
-    """A sheet that moves by centimetres, smoothly, and not the same way twice."""
-    random = np.random.default_rng(seed)
-    waves = np.sin(np.arange(frames)[:, None] * random.uniform(0.2, 1.2, 6) + random.uniform(0, 6, 6))
-    shapes = random.normal(scale=0.004, size=(6, 42, 3)) * 0.6 ** np.arange(6)[:, None, None]
-    offsets: FloatArray = np.einsum("tk,kvc->tvc", waves, shapes).astype(np.float32)
-    return offsets
-
-
-def speak(obj: bpy.types.Object, offsets: FloatArray, start: int = START) -> tuning.Outcome:
-    """What a run of the model does with its motion."""
-    motion = Motion(offsets, 24.0, np.zeros((1, 1), np.int32), 24.0)
-    take = takes.capture(motion, sheet_face(), card())
-    return tuning.write(obj, takes.Placed(take, start))
-
-
-def assert_shows(
-    obj: bpy.types.Object, offsets: FloatArray, start: float = START, limit: float = EXACT
-) -> None:
-    """Every frame shows rest + offsets, and around them the sheet is at rest."""
-    rest = scenes.sheet_vertices()
-    padded = np.pad(offsets, ((1, 1), (0, 0), (0, 0)))
-    for index, expected in enumerate(padded):
-        frame = start - 1 + index
-        found = scenes.evaluated(obj, int(np.floor(frame)), frame - np.floor(frame))
-        assert np.abs(found - rest - expected).max() <= limit, f"frame {frame}"
-    for frame in (start - 30, start + len(offsets) + 30):
-        assert np.abs(scenes.evaluated(obj, int(frame)) - rest).max() <= limit, f"frame {frame}"
-
-
-def shown(obj: bpy.types.Object, frame: int) -> Coordinates:
-    """The offsets from rest at a frame."""
-    found: Coordinates = scenes.evaluated(obj, frame) - scenes.sheet_vertices()
-    return found
-
-
-@pytest.fixture
-def obj(blender: None) -> bpy.types.Object:
-    """A sheet that is the target."""
-    sheet = scenes.add_sheet()
-    bpy.context.scene.codetalker.target = sheet
-    return sheet
-
-
-def add_own(obj: bpy.types.Object, what: str) -> None:
-    """Something of the animator's: a key, an action, NLA and a driver, or nothing."""
-    if what == "nothing":
-        return
-    obj.shape_key_add(name="Basis", from_mix=False)
-    smile = obj.shape_key_add(name="Smile", from_mix=False)
-    key = obj.data.shape_keys
-    if what == "key":
-        return
-    smile.keyframe_insert("value", frame=1)
-    key.animation_data.action.name = "Mine"
-    if what == "action":
-        return
-    animation_data = key.animation_data
-    track = animation_data.nla_tracks.new()
-    track.name = "Mine"
-    strip = track.strips.new("Mine", 1, animation_data.action)
-    compat.assign_action(strip, animation_data.action)
-    animation_data.action = None
-    obj.shape_key_add(name="Driven", from_mix=False)
-    key.key_blocks["Driven"].driver_add("value").driver.expression = "0.25"
-
-
-OWN = ["nothing", "key", "action", "nla and driver"]
-
-
-@pytest.mark.parametrize("own", OWN)
-@pytest.mark.parametrize("output", ["PER_FRAME", "COMPACT"])
-@pytest.mark.parametrize("use_nla", [False, True])
-def test_each_output_shows_the_motion_and_removing_restores(
-    obj: bpy.types.Object, own: str, output: str, use_nla: bool
-) -> None:
-    add_own(obj, own)
-    obj.codetalker.output, obj.codetalker.use_nla = output, use_nla
-    bpy.context.scene.frame_set(1)
-    before = scenes.dump()
-    offsets = made_motion()
-    outcome = speak(obj, offsets)
-    assert_shows(obj, offsets, limit=EXACT if output == "PER_FRAME" else 1e-4 + EXACT)
-    assert (outcome.error_mm is None) == (output == "PER_FRAME")
-    bpy.context.scene.frame_set(1)
-    generation.remove(obj, bpy.context.scene)
-    assert scenes.differences(before, scenes.dump()) == []
-    assert not bpy.data.actions or own != "nothing"
-
-
-@pytest.mark.parametrize("bound_mm", [1.0, 0.1, 0.01])
-def test_compact_keeps_the_bound_and_says_by_how_much(obj: bpy.types.Object, bound_mm: float) -> None:
-    obj.codetalker.output, obj.codetalker.max_error_mm = "COMPACT", bound_mm
-    offsets = made_motion()
-    outcome = speak(obj, offsets)
-    worst = max(np.linalg.norm(shown(obj, START + i) - row, axis=1).max() for i, row in enumerate(offsets))
-    assert 1000 * worst <= bound_mm + 0.003
-    assert 1000 * worst == pytest.approx(outcome.error_mm, abs=0.003)
-    assert outcome.key_count == len(obj.data.shape_keys.key_blocks) - 1 < len(offsets)
-    values = np.array([block.value for block in obj.data.shape_keys.key_blocks])
-    assert (np.abs(values) <= 1).all()
-
-
-def test_compact_takes_more_keys_for_a_smaller_error(obj: bpy.types.Object) -> None:
-    obj.codetalker.output = "COMPACT"
-    speak(obj, made_motion())
-    counts = []
-    for bound_mm in (8.0, 3.0, 0.002):
-        obj.codetalker.max_error_mm = bound_mm
-        counts.append(len(keys.own_names(obj.data.shape_keys)))
-    assert counts[0] < counts[1] < counts[2] <= 6
+from tests.blender.speaking import (
+    EXACT,
+    OWN,
+    START,
+    add_own,
+    assert_shows,
+    made_motion,
+    sheet_face,
+    shown,
+    speak,
+)
 
 
 @pytest.mark.parametrize("own", OWN)
@@ -225,6 +96,27 @@ def test_a_slider_keeps_where_the_animator_put_our_strip(obj: bpy.types.Object, 
 
 
 @pytest.mark.parametrize("output", ["PER_FRAME", "COMPACT"])
+def test_a_slider_leaves_our_action_in_the_nla_where_the_animator_pushed_it_down(
+    obj: bpy.types.Object, output: str
+) -> None:
+    obj.codetalker.output = output
+    offsets = made_motion()
+    speak(obj, offsets)
+    animation_data = obj.data.shape_keys.animation_data
+    action = animation_data.action
+    strip = animation_data.nla_tracks.new().strips.new("Pushed", START - 1, action)
+    compat.assign_action(strip, action)
+    animation_data.action = None
+    strip.frame_start_ui += 60
+    obj.codetalker.strength_jaw = 0.0
+    obj.codetalker.strength_jaw = 1.0
+    assert animation_data.action is None
+    assert [[one.name for one in track.strips] for track in animation_data.nla_tracks] == [["Pushed"]]
+    for index in (0, 9, 19):
+        np.testing.assert_allclose(shown(obj, START + 60 + index), offsets[index], atol=1e-4 + EXACT)
+
+
+@pytest.mark.parametrize("output", ["PER_FRAME", "COMPACT"])
 @pytest.mark.parametrize("own", ["nothing", "key"])
 def test_a_slider_keeps_where_the_animator_moved_our_keyframes(
     obj: bpy.types.Object, output: str, own: str
@@ -262,36 +154,6 @@ def test_a_slider_leaves_what_the_animator_set_on_our_keys(obj: bpy.types.Object
     assert paths.count("location") == 3
 
 
-def test_a_slider_on_a_copy_leaves_the_original(obj: bpy.types.Object) -> None:
-    offsets = made_motion()
-    obj.codetalker.output = "COMPACT"
-    speak(obj, offsets)
-    copy = obj.copy()
-    copy.data = obj.data.copy()
-    bpy.context.scene.collection.objects.link(copy)
-    copy.codetalker.strength_mouth = 0.0
-    copy.codetalker.offset_s = 1.0
-    assert_shows(obj, offsets, limit=1e-4 + EXACT)
-    assert np.abs(shown(copy, START) - scenes.sheet_vertices() * 0).max() <= 1e-4
-    assert np.abs(shown(copy, START + 24 + 7)).max() > 1e-3
-
-
-@pytest.mark.parametrize("output", ["PER_FRAME", "COMPACT"])
-def test_output_can_be_changed_afterwards(obj: bpy.types.Object, output: str) -> None:
-    add_own(obj, "key")
-    offsets = made_motion()
-    speak(obj, offsets)
-    obj.codetalker.output = "COMPACT"
-    assert_shows(obj, offsets, limit=1e-4 + EXACT)
-    obj.codetalker.use_nla = True
-    assert obj.data.shape_keys.animation_data.action is None
-    assert_shows(obj, offsets, limit=1e-4 + EXACT)
-    obj.codetalker.output = "PER_FRAME"
-    obj.codetalker.use_nla = False
-    assert not obj.data.shape_keys.animation_data.nla_tracks
-    assert_shows(obj, offsets)
-
-
 @pytest.mark.parametrize("output", ["PER_FRAME", "COMPACT"])
 def test_take_survives_saving_and_loading(obj: bpy.types.Object, tmp_path: Path, output: str) -> None:
     offsets = made_motion()
@@ -306,19 +168,6 @@ def test_take_survives_saving_and_loading(obj: bpy.types.Object, tmp_path: Path,
     np.testing.assert_array_equal(shown(obj, START + 3), expected)
     obj.codetalker.closure = 0.0
     assert_shows(obj, offsets, limit=EXACT if output == "PER_FRAME" else 1e-4 + EXACT)
-
-
-def test_a_mesh_that_was_scaled_and_turned_since_moves_along(obj: bpy.types.Object) -> None:
-    """As Apply > All Transforms does with the mesh and its keys."""
-    offsets = made_motion()
-    obj.codetalker.output = "COMPACT"
-    speak(obj, offsets)
-    linear = 3.0 * np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    assert isinstance(obj.data, bpy.types.Mesh)
-    obj.data.transform(Matrix(linear.tolist()).to_4x4(), shape_keys=True)
-    obj.codetalker.closure = 0.0001
-    found = scenes.evaluated(obj, START + 3) - scenes.sheet_vertices() @ linear.T
-    np.testing.assert_allclose(found, offsets[3] @ linear.T, atol=3 * (1e-4 + EXACT))
 
 
 def forget(obj: bpy.types.Object) -> None:
@@ -378,17 +227,6 @@ def test_settings_made_in_edit_mode_can_be_applied_later(obj: bpy.types.Object) 
     assert_shows(obj, offsets, START + 24)
 
 
-def test_nla_that_is_switched_off_is_refused(obj: bpy.types.Object) -> None:
-    offsets = made_motion()
-    speak(obj, offsets)
-    obj.data.shape_keys.animation_data.use_nla = False
-    before = scenes.dump()["shape_keys/Key"]
-    obj.codetalker.use_nla = True
-    assert scenes.dump()["shape_keys/Key"] == before
-    with pytest.raises(TargetError, match="NLA"):
-        tuning.rewrite(obj, bpy.context.scene)
-
-
 @pytest.mark.parametrize("output", ["PER_FRAME", "COMPACT"])
 def test_a_slider_that_fails_midway_changes_nothing(
     obj: bpy.types.Object, output: str, monkeypatch: pytest.MonkeyPatch
@@ -414,107 +252,3 @@ def test_a_slider_that_fails_midway_changes_nothing(
     bpy.context.scene.frame_set(1)
     after = scenes.dump()
     assert scenes.differences(before, after) == []
-
-
-def test_basis_that_was_sculpted_stays_under_the_speech(obj: bpy.types.Object) -> None:
-    offsets = made_motion()
-    obj.codetalker.output = "COMPACT"
-    speak(obj, offsets)
-    basis = obj.data.shape_keys.reference_key
-    bump = np.zeros((42, 3), np.float32)
-    bump[10] = (0.0, -0.02, 0.0)
-    basis.points.foreach_set("co", (scenes.sheet_vertices() + bump).ravel())
-    obj.codetalker.closure = 0.0001
-    np.testing.assert_allclose(shown(obj, START + 4), offsets[4] + bump, atol=2e-4)
-    generation.remove(obj, bpy.context.scene)
-    assert obj.data.shape_keys is None
-    found = np.empty((42, 3), np.float32)
-    obj.data.vertices.foreach_get("co", found.ravel())
-    np.testing.assert_array_equal(found, scenes.sheet_vertices() + bump)
-
-
-def test_compact_without_its_basis_is_refused(obj: bpy.types.Object) -> None:
-    obj.codetalker.output = "COMPACT"
-    speak(obj, made_motion())
-    obj.shape_key_remove(obj.data.shape_keys.key_blocks["Basis"])
-    refusal = tuning.obstacle(obj, bpy.context.scene)
-    assert refusal is not None and "Basis" in str(refusal)
-    before = scenes.dump()["shape_keys/Key"]
-    obj.codetalker.strength_mouth = 0.0
-    assert scenes.dump()["shape_keys/Key"] == before
-
-
-class Layout:
-    """Stands in for Blender's layout, which cannot be drawn without a window: notes what is put on it."""
-
-    def __init__(self, shown: list[str], settable: list[str]) -> None:
-        self.shown, self.settable, self.enabled = shown, settable, True
-
-    def _part(self, **options: object) -> Layout:
-        part = Layout(self.shown, self.settable)
-        part.enabled = self.enabled
-        return part
-
-    row = column = box = _part
-
-    def label(self, text: str, icon: str = "NONE") -> None:
-        assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
-        self.shown.append(text)
-
-    def prop(self, data: bpy.types.bpy_struct, name: str) -> None:
-        assert data.bl_rna.properties[name].description
-        if self.enabled:
-            self.settable.append(name)
-
-    def operator(self, name: str, icon: str = "NONE") -> None:
-        assert icon in bpy.types.UILayout.bl_rna.functions["operator"].parameters["icon"].enum_items
-        assert getattr(bpy.ops.codetalker, name.split(".")[1]).get_rna_type().description
-        self.shown.append(name)
-
-
-def drawn(panel: type[bpy.types.Panel]) -> tuple[str, list[str]]:
-    """All text of a panel, and the settings that can be changed in it."""
-    layout = Layout([], [])
-    panel.draw(SimpleNamespace(layout=layout), bpy.context)  # type: ignore[arg-type]
-    return "\n".join(layout.shown), layout.settable
-
-
-def test_panels_say_why_sliders_are_dead_and_what_was_written(obj: bpy.types.Object) -> None:
-    text, settable = drawn(panels.CODETALKER_PT_tuning)
-    assert "no CodeTalker animation" in text and not settable
-    obj.codetalker.output = "COMPACT"
-    text, settable = drawn(panels.CODETALKER_PT_generate)
-    assert {"output", "max_error_mm", "use_nla"} <= set(settable)
-    speak(obj, made_motion())
-    text, settable = drawn(panels.CODETALKER_PT_generate)
-    assert "keys, at most 0.0" in text
-    text, settable = drawn(panels.CODETALKER_PT_tuning)
-    assert set(settable) == set(tuning.TUNING)
-    forget(obj)
-    text, settable = drawn(panels.CODETALKER_PT_tuning)
-    assert "no longer holds the raw motion" in text and not settable
-    bpy.context.scene.codetalker.target = None
-    text, settable = drawn(panels.CODETALKER_PT_tuning)
-    assert "No target mesh" in text and not settable
-
-
-def test_run_slider_and_removal_are_undone_one_by_one(obj: bpy.types.Object) -> None:
-    offsets = made_motion()
-    bpy.ops.ed.undo_push(message="before")
-    speak(obj, offsets)
-    bpy.ops.ed.undo_push(message="run")
-    obj.codetalker.strength_mouth = 0.0
-    bpy.ops.ed.undo_push(message="slider")
-    tuned = shown(obj, START + 3)
-    assert bpy.ops.codetalker.remove("EXEC_DEFAULT", True) == {"FINISHED"}
-    assert obj.data.shape_keys is None
-    bpy.ops.ed.undo()
-    obj = bpy.data.objects["Face"]
-    np.testing.assert_array_equal(shown(obj, START + 3), tuned)
-    bpy.ops.ed.undo()
-    obj = bpy.data.objects["Face"]
-    assert obj.codetalker.strength_mouth == 1.0 and tuning.is_applied(obj)
-    assert_shows(obj, offsets)
-    # The raw motion is there again, too.
-    obj.codetalker.strength_mouth = 0.0
-    np.testing.assert_array_equal(shown(obj, START + 3), tuned)
