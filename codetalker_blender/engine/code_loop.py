@@ -12,15 +12,13 @@ import torch
 from torch import Tensor
 
 from .codebook import Codec
-from .prefix_decoder import PrefixDecoder, Reach, lower_precision
+from .prefix_decoder import PRECISIONS, PrefixDecoder, Reach
 from .query import CodeQuery
 
 #: Below this temperature only the nearest code has a chance, and the division would overflow.
 COLDEST = 1e-6
 #: Steps whose speech is prepared in one go: bounds the memory of a long clip.
 PREPARED_STEPS = 512
-#: "fast" decodes the past in bfloat16; what is returned is never decoded so.
-PRECISIONS = ("exact", "fast")
 
 
 class CodeSampler:
@@ -97,8 +95,7 @@ class CodeLoop:
         if codec.config.causal:
             self._trunk = trunk.start(codec.config.look_back or reach.exact)
         else:
-            blocks = lower_precision(trunk) if precision == "fast" else None
-            self._prefix = PrefixDecoder(trunk, reach, blocks)
+            self._prefix = PrefixDecoder(trunk, reach, precision)
         self.done = 0
         #: the decoder's hidden state of the newest frame, (batch, 1, hidden), before ``decoder.output``
         self.last_hidden: Tensor | None = None

@@ -137,10 +137,31 @@ class SelfAttention(nn.Module):
         ``last_only`` asks one query, the last step, against all keys: (batch, 1, hidden).
         """
         if last_only:
-            last = None if bias is None else bias[..., -1:, :]
-            return self.attend(x[:, -1:], *self.keys_values(x), last)
+            return self._last(x, None if bias is None else bias[..., -1:, :])
         query, key, value = self.split(x)
         return self.join(F.scaled_dot_product_attention(query, key, value, attn_mask=bias, scale=self.scale))
+
+    def _last(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        """The last step alone, without a key or a value of any other.
+
+        q . (W_k x) = (W_k^T q) . x, and the mean of W_v x is W_v of the mean of x: two products with the
+        whole sequence are as narrow as there are heads, in place of two as wide as ``hidden``.
+        """
+        batch, _, hidden = x.shape
+        # (3, heads, head_dim, hidden); a bias of the keys moves all scores alike, which softmax undoes
+        matrices = self.qkv.weight.view(3, self.heads, -1, hidden)
+        biases = None if self.qkv.bias is None else self.qkv.bias.view(3, self.heads, -1)
+        query = torch.einsum("bi,hdi->bhd", x[:, -1], matrices[0])
+        if biases is not None:
+            query = query + biases[0]
+        asked = torch.einsum("bhd,hdi->bhi", query * self.scale, matrices[1])
+        scores = asked @ x.transpose(1, 2)
+        if bias is not None:
+            scores = scores + bias[..., 0, :]
+        found = torch.einsum("bhi,hdi->bhd", scores.softmax(dim=-1) @ x, matrices[2])
+        if biases is not None:
+            found = found + biases[2]
+        return torch.as_tensor(self.output(found.reshape(batch, 1, hidden)))
 
     def keys_values(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(batch, time, hidden) -> two of (batch, heads, time, head_dim)."""

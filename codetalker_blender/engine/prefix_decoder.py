@@ -7,7 +7,6 @@ newest frames are decoded, so that a step's cost stops growing.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .codebook import LEAK, Moments, Trunk
+from .quick_trunk import lower_precision, packed
 
+#: "fast" decodes the past in bfloat16; what is returned is never decoded so.
+PRECISIONS = ("exact", "fast")
 #: Frames that a long clip's last decoding works on at once; shorter clips are done in one go.
 BLOCK_FRAMES = 600
 
@@ -61,10 +63,12 @@ class History:
 class PrefixDecoder:
     """Frame by frame in, the newest frame's hidden state out."""
 
-    def __init__(self, trunk: Trunk, reach: Reach, blocks: Trunk | None = None) -> None:
-        """blocks: a trunk of another precision that takes over after the convolution"""
-        self._trunk, self._blocks = trunk, blocks or trunk
-        self._reach = reach
+    def __init__(self, trunk: Trunk, reach: Reach, precision: str = "exact") -> None:
+        """precision: of PRECISIONS"""
+        self._trunk, self._reach = trunk, reach
+        self._blocks = lower_precision(trunk) if precision == "fast" else packed(trunk) or trunk
+        #: of all but the convolution and the norm over time
+        self._dtype = torch.bfloat16 if precision == "fast" else trunk.linear.weight.dtype
         self._half = trunk.config.kernel // 2
         #: frames seen, and how many of the oldest the buffers have dropped
         self._count = self._dropped = 0
@@ -89,12 +93,9 @@ class PrefixDecoder:
         changed = max(start - self._half, 0)
         self._active[:, changed:end] = self._convolved(changed, end)
         seen = self._count if self._count <= self._reach.exact else self._reach.look_back
-        x = self._trunk_embedding(self._active[:, end - seen : end])
-        return self._blocks.transform_last(x).to(spread.dtype)
-
-    def _trunk_embedding(self, active: Tensor) -> Tensor:
-        x = self._trunk.embed(active)
-        return x.to(self._blocks.linear.weight.dtype)
+        active = self._active[:, end - seen : end]
+        embed = self._blocks.embed if self._dtype == active.dtype else self._trunk.embed
+        return self._blocks.transform_last(embed(active).to(self._dtype)).to(spread.dtype)
 
     def _convolved(self, first: int, end: int) -> Tensor:
         """Activated outputs of frames ``first`` to ``end``, the newest; both ends are repeated."""
@@ -124,11 +125,6 @@ class PrefixDecoder:
                 buffer[:, :kept] = old[:, held - kept : held]
             setattr(self, name, buffer)
         self._dropped += held - kept
-
-
-def lower_precision(trunk: Trunk) -> Trunk:
-    """A copy in bfloat16, whose products take half the time where the processor has them."""
-    return copy.deepcopy(trunk).to(torch.bfloat16)
 
 
 def decode_pieces(

@@ -67,10 +67,11 @@ def test_ring_equals_masked_attention_beyond_its_window(look_back: int | None, b
 
 
 @torch.inference_mode()
-def test_last_query_alone_is_the_last_row() -> None:
-    attention = SelfAttention(HIDDEN, HEADS, qkv_bias=False, scale=HIDDEN**-0.5)
+@pytest.mark.parametrize("qkv_bias", [False, True])
+def test_last_query_alone_is_the_last_row(qkv_bias: bool) -> None:
+    attention = SelfAttention(HIDDEN, HEADS, qkv_bias=qkv_bias, scale=HIDDEN**-0.5)
     x, mask = torch.randn(2, STEPS, HIDDEN), look_back_mask(STEPS, 4)
-    for bias in (None, mask):
+    for bias in (None, mask, torch.randn(HEADS, STEPS, STEPS), torch.randn(2, HEADS, STEPS, STEPS)):
         torch.testing.assert_close(attention(x, bias, last_only=True), attention(x, bias)[:, -1:])
 
 
