@@ -41,6 +41,11 @@ def attention_macs(query: Any, key: Any, value: Any, *_: object, **__: object) -
     return int(2 * batch * heads * asked * key[2] * (width + value[3]))
 
 
+def linear_macs(x: Any, weight: Any, *_: object, **__: object) -> int:
+    """Flops of oneDNN's Linear, which it passes over, too."""
+    return int(2 * np.prod(x) * weight[0])
+
+
 def counted_macs(counter: FlopCounterMode) -> int:
     """torch counts a multiply-add as two."""
     return int(counter.get_total_flops()) // 2
@@ -48,7 +53,8 @@ def counted_macs(counter: FlopCounterMode) -> int:
 
 def flop_counter() -> FlopCounterMode:
     fused = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-    return FlopCounterMode(display=False, custom_mapping={fused: attention_macs})
+    mapping = {fused: attention_macs, torch.ops.aten.mkldnn_linear: linear_macs}
+    return FlopCounterMode(display=False, custom_mapping=mapping)
 
 
 # -- comparing -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ width and kernel, n the frames so far, one step needs
     convolution   k h² for each frame whose window changed: the newest and k // 2 before it
     Linear        n h²: the norm over time changes every frame
     blocks        (L - 1) (n (4 h² + 2 h m) + 2 n² h), and for the last one, of which only the newest frame
-                  is wanted, 2 n h² + 2 h² + 2 h m + 2 n h
+                  is wanted, 4 h² + 2 h m + 2 a n h with a heads: no frame needs a key or value of its own
 
 and of the query, now with its own h, L, m, once per step
 
@@ -81,7 +81,7 @@ def prefix_macs(codec: CodecConfig, n: Floats) -> Floats:
     projection = codec.latent_dim * h if codec.code_projection else 0
     convolved = np.minimum(n, 1 + codec.kernel // 2) * codec.kernel * h**2
     whole = (codec.layers - 1) * (n * _block_weights(codec) + 2 * n**2 * h)
-    last = 2 * n * h**2 + 2 * h**2 + 2 * h * m + 2 * n * h
+    last = 4 * h**2 + 2 * h * m + 2 * codec.heads * n * h
     return np.asarray(projection + convolved + n * h**2 + whole + last, np.float64)
 
 
