@@ -74,18 +74,23 @@ class CODETALKER_PT_tuning(bpy.types.Panel):
         column = layout.column()
         column.enabled = refusal is None
         group, outcome = obj.codetalker, tuning.outcome_of(obj)
-        for region, sliders in tuning.SLIDERS.items():
-            rows = column.column(align=True, heading=REGION_LABELS[region])
-            if outcome is not None and region not in outcome.regions:
-                rows.label(text=NOT_MARKED, icon="INFO")
-                continue
-            for name in sliders:
-                rows.prop(group, name)
+        absent = [name for name in tuning.SLIDERS if outcome is not None and name not in outcome.regions]
+        # a column's own heading is not drawn beside numbers
+        for kind, heading in enumerate(("Strength", "Smoothing")):
+            rows = column.column(align=True)
+            rows.label(text=heading)
+            for region, sliders in tuning.SLIDERS.items():
+                if region not in absent:
+                    rows.prop(group, sliders[kind], text=REGION_LABELS[region])
+        column.separator()
         if outcome is None or outcome.has_mid_lips:
             column.prop(group, "closure")
         else:
-            column.column(heading="Lip Closure").label(text=NOT_MARKED, icon="INFO")
+            absent.append("closure")
         column.prop(group, "offset_s")
+        if absent:
+            names = ", ".join(REGION_LABELS.get(name, "Lip Closure") for name in absent)
+            layout.label(text=f"{NOT_MARKED}: {names}", icon="INFO")
         if refusal is None and not tuning.is_applied(obj):
             layout.label(text="These settings are not applied yet", icon="INFO")
             layout.operator(CODETALKER_OT_rewrite.bl_idname, icon="FILE_REFRESH")

@@ -72,7 +72,7 @@ def gemm_macs_per_s(codec: CodecConfig, rows: int, dtype: torch.dtype, device: s
     for wide, narrow in ((h, 3 * h), (h, h), (h, m), (m, h)):
         x = torch.randn(rows, wide, device=device).to(dtype)
         linear = torch.nn.Linear(wide, narrow, bias=False, device=device, dtype=dtype)
-        ways = [linear]
+        ways: list[torch.nn.Module] = [linear]
         if dtype == torch.float32 and device == "cpu" and torch.backends.mkldnn.is_available():
             ways.append(PackedLinear(linear))
         macs += rows * wide * narrow

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
@@ -11,10 +13,8 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender.blender import panels, takes, tuning
-from tests.blender.speaking import (
-    made_motion,
-    speak,
-)
+from tests.blender import speaking
+from tests.blender.speaking import made_motion, sheet_face, speak
 
 
 class Layout:
@@ -34,8 +34,12 @@ class Layout:
         assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
         self.shown.append(text)
 
-    def prop(self, data: bpy.types.bpy_struct, name: str) -> None:
+    def separator(self) -> None:
+        pass
+
+    def prop(self, data: bpy.types.bpy_struct, name: str, text: str | None = None) -> None:
         assert data.bl_rna.properties[name].description
+        self.shown.append(data.bl_rna.properties[name].name if text is None else text)
         if self.enabled:
             self.settable.append(name)
 
@@ -69,3 +73,27 @@ def test_panels_say_why_sliders_are_dead_and_what_was_written(obj: bpy.types.Obj
     bpy.context.scene.codetalker.target = None
     text, settable = drawn(panels.CODETALKER_PT_tuning)
     assert "No target mesh" in text and not settable
+
+
+def test_every_slider_can_be_told_from_the_others(obj: bpy.types.Object) -> None:
+    """Under each of the two headings every region is named once."""
+    speak(obj, made_motion())
+    text, _ = drawn(panels.CODETALKER_PT_tuning)
+    lines = text.split("\n")
+    regions = list(panels.REGION_LABELS.values())
+    first, second = lines.index("Strength"), lines.index("Smoothing")
+    assert lines[first + 1 : second] == regions
+    assert lines[second + 1 : second + 1 + len(regions)] == regions
+
+
+def test_regions_that_the_face_lacks_are_named(
+    obj: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    face = sheet_face()
+    fewer = dataclasses.replace(face, regions={"lips": face.regions["lips"]}, mid_lips=np.zeros(0, np.int32))
+    monkeypatch.setattr(speaking, "sheet_face", lambda: fewer)
+    speak(obj, made_motion())
+    text, settable = drawn(panels.CODETALKER_PT_tuning)
+    assert f"{panels.NOT_MARKED}: Jaw, Upper Face, Eyelids, Lip Closure" in text
+    assert "strength_mouth" in settable
+    assert not {"strength_jaw", "smoothing_eyelids", "closure"} & set(settable)
