@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from codetalker_blender.engine.codebook import Codec
 from codetalker_blender.engine.code_loop import CodeSampler
+from codetalker_blender.engine.codebook import Codec
 from codetalker_blender.engine.query import CodeQuery
 from training.articulation_head import read_head
 from training.config import PRESETS
