@@ -208,7 +208,7 @@ def _speak(
         motion, report = jobs.run_blocking(prepared, engine_settings(), bar.show_stage)
     clock.add_parts(report.seconds)
     with clock.stage("write the keys"):
-        written = generation.write(prepared, generation.capture(prepared, motion))
+        written = generation.write(prepared, generation.capture(prepared, motion), report.notes)
     return prepared, motion, written
 
 

@@ -109,9 +109,10 @@ def capture(prepared: Prepared, motion: Motion) -> bytes:
     return takes.capture(motion, prepared.face, prepared.card)
 
 
-def write(prepared: Prepared, take: bytes) -> Written:
+def write(prepared: Prepared, take: bytes, notes: tuple[str, ...] = ()) -> Written:
     """Put a take onto the target, as its settings say, and the sound onto the timeline.
 
+    notes: the engine's, which join the warnings
     Raises UserError, with the scene as it was, when the target or the scene have gone or changed so
     that they do not fit any more.
     """
@@ -127,9 +128,9 @@ def write(prepared: Prepared, take: bytes) -> Written:
     if former and former not in scene.objects:
         # The target was renamed since the last run.
         strips.rename_owner(scene, former, obj.name)
-    warnings = [strips.add_sound(scene, prepared.audio_file, prepared.start_frame, obj.name)]
+    sound = strips.add_sound(scene, prepared.audio_file, prepared.start_frame, obj.name)
     last = math.ceil(outcome.start_frame) + outcome.frame_count - 1
-    warnings += [outcome.warning, *_warnings(scene, obj, last)]
+    warnings = [*notes, sound, outcome.warning, *_warnings(scene, obj, last)]
     return Written(
         target=obj.name,
         first_frame=math.floor(outcome.start_frame),

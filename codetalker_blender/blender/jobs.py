@@ -32,7 +32,8 @@ class Run:
     """One job in the background.
 
     prepared: what was read from the scene; stage, fraction: how far it is, for the panel
-    take: the result, packed, once there is one; cancelled: it was stopped, or its result is not wanted
+    take: the result, packed, once there is one; notes: the engine's sentences for the user about it
+    cancelled: it was stopped, or its result is not wanted
     """
 
     def __init__(self, prepared: Prepared, engine: EngineSettings) -> None:
@@ -40,6 +41,7 @@ class Run:
         self.stage = "starting"
         self.fraction = 0.0
         self.take: bytes | None = None
+        self.notes: tuple[str, ...] = ()
         self.cancelled = False
         self._client = _client(engine)
         self._capturing: threading.Thread | None = None
@@ -54,9 +56,12 @@ class Run:
         """
         for message in self._client.poll():
             match message:
+                case messages.Progress("frames", _, _):
+                    pass  # they come in turns with the codes, which tell how far it is
                 case messages.Progress(stage, done, total) if not self.cancelled:
                     self.stage, self.fraction = stage, done / max(total, 1)
-                case messages.Done(motion, _) if not self.cancelled:
+                case messages.Done(motion, report) if not self.cancelled:
+                    self.notes = report.notes
                     # Beside Blender, too: it takes as long as writing the keys.
                     self.stage, self.fraction = "take", 1.0
                     self._capturing = threading.Thread(target=self._capture, args=(motion,), daemon=True)

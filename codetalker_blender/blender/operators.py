@@ -45,8 +45,8 @@ class CODETALKER_OT_generate(bpy.types.Operator):
         """Blocking: scripts, --background and the command line."""
         try:
             prepared = generation.prepare(context)
-            motion, _ = jobs.run_blocking(prepared, engine_settings())
-            written = generation.write(prepared, generation.capture(prepared, motion))
+            motion, report = jobs.run_blocking(prepared, engine_settings())
+            written = generation.write(prepared, generation.capture(prepared, motion), report.notes)
         except (UserError, JobError) as error:
             self._refuse(error)
             return {"CANCELLED"}
@@ -91,7 +91,7 @@ class CODETALKER_OT_generate(bpy.types.Operator):
                 run.stage = "ready"
                 self._show(context, f"The speech is ready, but {waiting}    Esc: Discard It")
                 return {"PASS_THROUGH"}
-            written = generation.write(run.prepared, run.take)
+            written = generation.write(run.prepared, run.take, run.notes)
         except (UserError, JobError) as error:
             self._refuse(error)
             return self._end(context, "CANCELLED")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -372,3 +373,22 @@ def test_job_in_the_background_ends_and_can_be_cancelled(settings: bpy.types.bpy
         time.sleep(0.05)
     assert run.cancelled
     jobs.close_current()
+
+
+def test_a_device_that_failed_is_a_warning(
+    settings: bpy.types.bpy_struct, obj: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine, hosted in this process, is sent to a device that this torch was built without."""
+    torch = pytest.importorskip("torch", reason="the engine runs inside Blender here")
+    if torch.backends.mps.is_available():
+        pytest.skip("MPS works here")
+    from codetalker_blender.engine import generate as engine_generate
+
+    settings.target = obj
+    monkeypatch.setattr(engine_generate, "choose_device", lambda name: torch.device("mps"))
+    inside = dataclasses.replace(engine_settings(), mode="inside")
+    prepared = generation.prepare(bpy.context)
+    motion, report = jobs.run_blocking(prepared, inside)
+    assert report.device == "cpu"
+    written = generation.write(prepared, generation.capture(prepared, motion), report.notes)
+    assert any("'mps' failed" in warning for warning in written.warnings)
