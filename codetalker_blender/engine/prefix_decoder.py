@@ -41,7 +41,8 @@ class History:
 
     exact_s: up to here nothing is left out: codes are those of the definition, and time grows with the
         square of the length
-    look_back_s: seconds that the decoder sees beyond; half of ``exact_s`` is what it sees there on average
+    look_back_s: seconds that the decoder sees beyond; about what a step up to there costs on average, so
+        that a second of sound costs the same in clips of any length
     piece_s: of the last decoding, from codes to motion: up to here it, too, leaves nothing out.  Its
         attention then takes 2 % of the loop's time; shorter pieces would be seen (with random weights a
         tenth of a millimetre at 10 minutes, half a millimetre at 20 s)
@@ -49,7 +50,7 @@ class History:
     """
 
     exact_s: float = 20.0
-    look_back_s: float = 10.0
+    look_back_s: float = 12.0
     piece_s: float = 600.0
     margin_s: float = 120.0
     fade_s: float = 1.0
