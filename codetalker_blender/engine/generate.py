@@ -94,7 +94,7 @@ class MotionStream:
                 given = chunk.first + len(chunk.codes)
                 yield chunk
             return
-        except (RuntimeError, NotImplementedError) as error:
+        except RuntimeError as error:  # NotImplementedError is one
             if not is_devices_fault(error, self.device):
                 raise
             reason = str(error).partition("\n")[0].rstrip(".") or type(error).__name__
@@ -111,7 +111,6 @@ class MotionStream:
         bundle = self._bundle
         bundle.to(self.device)
         codec = bundle.codec
-        unit = codec.config.temporal_unit
         samples = torch.from_numpy(np.ascontiguousarray(self._samples, np.float32)).to(self.device)
         loop = CodeLoop(
             codec,
@@ -131,7 +130,7 @@ class MotionStream:
                 codes.append(loop.step()[0])
             each(loop.steps, loop.steps)
             del loop
-            yield from self._both_ways(torch.stack(codes, dim=1), unit)
+            yield from self._both_ways(torch.stack(codes, dim=1))
 
     def _causal(self, loop: CodeLoop) -> Iterator[MotionChunk]:
         """Chunks while the loop goes on."""
@@ -151,10 +150,11 @@ class MotionStream:
         each(loop.steps, loop.steps)
         self._progress("motion", self.frame_count, self.frame_count)
 
-    def _both_ways(self, codes: Tensor, unit: int) -> Iterator[MotionChunk]:
+    def _both_ways(self, codes: Tensor) -> Iterator[MotionChunk]:
         """codes: (1, steps, H)"""
-        each, first = self._each("motion"), 0
-        for states in decode_states(self._bundle.codec, codes, self.frame_count, self.fps, self._history):
+        each, first, codec = self._each("motion"), 0, self._bundle.codec
+        unit = codec.config.temporal_unit
+        for states in decode_states(codec, codes, self.frame_count, self.fps, self._history):
             for start in range(0, states.shape[1], VERTEX_BLOCK):
                 each(first, self.frame_count)
                 offsets = vertices(self._bundle, states[0, start : start + VERTEX_BLOCK])
@@ -264,11 +264,13 @@ def generate_batch(
     del speech
     codes: list[list[Tensor]] = [[] for _ in order]
     states: list[list[Tensor]] = [[] for _ in order]
+    going = len(steps)
     for index in range(loop.steps):
         if cancelled():
             raise Cancelled
-        going = sum(count > index for count in steps)
-        loop.keep(going)
+        if steps[going - 1] <= index:
+            going = sum(count > index for count in steps)
+            loop.keep(going)
         step_codes, hidden = loop.step()
         for row in range(going):
             codes[row].append(step_codes[row])

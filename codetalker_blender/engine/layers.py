@@ -259,7 +259,11 @@ class TimeConv(nn.Module):
         return window[:, 1:], output[:, None]
 
 
-def time_normalise(x: Tensor, eps: float = 1e-5) -> Tensor:
+#: Added to the variance over time.
+TIME_EPS = 1e-5
+
+
+def time_normalise(x: Tensor, eps: float = TIME_EPS) -> Tensor:
     """InstanceNorm over time: every channel to zero mean and unit (biased) variance.
 
     x: (batch, time, channels).  One frame alone gives zeros, as two equal frames do:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .codebook import LEAK, Moments, Trunk
+from .layers import TIME_EPS
 from .quick_trunk import lower_precision, packed
 
 #: "fast" decodes the past in bfloat16; what is returned is never decoded so.
@@ -161,7 +162,7 @@ def decode_pieces(
         """Block by block, so that nothing wider than the result grows with the clip."""
         starts = range(low, high, BLOCK_FRAMES)
         parts = (trunk.embed(active(start, min(start + BLOCK_FRAMES, high)), moments) for start in starts)
-        return filled(parts, high - low)
+        return _filled(parts, high - low)
 
     tail: Tensor | None = None
     for first in range(0, frames, core):
@@ -178,7 +179,7 @@ def decode_pieces(
         yield piece[:, : end - first]
 
 
-def filled(parts: Iterable[Tensor], frames: int) -> Tensor:
+def _filled(parts: Iterable[Tensor], frames: int) -> Tensor:
     """Neighbouring (batch, n, hidden) as one (batch, frames, hidden), never holding both."""
     result, place = torch.zeros(0), 0
     for part in parts:
@@ -200,4 +201,4 @@ def _moments(active: Callable[[int, int], Tensor], frames: int) -> Moments:
         square = square.to(part) + part.square().sum(dim=1, keepdim=True)
     mean = total / frames
     variance = (square / frames - mean.square()).clamp_min(0.0)
-    return mean.float(), torch.rsqrt(variance + 1e-5).float()
+    return mean.float(), torch.rsqrt(variance + TIME_EPS).float()
