@@ -31,7 +31,7 @@ from .prefix_decoder import History, decode_pieces
 from .speech import SAMPLE_RATE_HZ
 
 #: Frames per block when hidden states become vertices, so that no second copy of the motion is held.
-VERTEX_BLOCK = 512
+VERTEX_BLOCK = 128
 #: Frames that a causal model's stream hands out at once.
 STREAM_FRAMES = 64
 #: How much past a model without a look-back sees.

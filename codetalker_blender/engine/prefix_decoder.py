@@ -51,7 +51,7 @@ class History:
     """
 
     exact_s: float = 20.0
-    look_back_s: float = 12.0
+    look_back_s: float = 10.0
     piece_s: float = 600.0
     margin_s: float = 120.0
     fade_s: float = 1.0

@@ -158,5 +158,5 @@ def test_joins_cannot_be_seen() -> None:
 
 def test_history_in_frames() -> None:
     assert History().reach(30.0, 90) == Reach(90, 90)
-    assert History().reach(30.0, 10_000) == Reach(600, 360)
-    assert History(exact_s=math.inf).reach(25.0, 10_000) == Reach(10_000, 300)
+    assert History().reach(30.0, 10_000) == Reach(600, 300)
+    assert History(exact_s=math.inf).reach(25.0, 10_000) == Reach(10_000, 250)
