@@ -107,12 +107,12 @@ class NewArchive:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._temporary = path, _temporary(path)
+        self._path, self._temporary = path, temporary_name(path)
         self._stream: IO[bytes] | None = None  # of the array that is being written
 
     def __enter__(self) -> Self:
-        with _explained(self._path):
-            _refuse_folder(self._path)
+        with explained(self._path):
+            refuse_folder(self._path)
             self._file = self._temporary.open("xb")
         self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
         return self
@@ -122,7 +122,7 @@ class NewArchive:
     ) -> None:
         try:
             if kind is None:
-                with _explained(self._path):
+                with explained(self._path):
                     self._close()
                     self._temporary.replace(self._path)
         finally:  # a cancelled run, too, leaves nothing behind
@@ -130,12 +130,12 @@ class NewArchive:
 
     def write(self, name: str, value: ArrayLike) -> None:
         """Add a whole array."""
-        with _explained(self._path):
+        with explained(self._path):
             npy.write_array(self._begin(name), np.asanyarray(value), allow_pickle=False)  # type: ignore[no-untyped-call]
 
     def begin(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Add an array whose elements come by :meth:`append`; refused at once if the disk cannot hold it."""
-        with _explained(self._path):
+        with explained(self._path):
             _refuse_full_disk(self._path, math.prod(shape) * dtype.itemsize)
             header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}  # type: ignore[no-untyped-call]
             npy.write_array_header_1_0(self._begin(name), header)  # type: ignore[no-untyped-call]
@@ -143,7 +143,7 @@ class NewArchive:
     def append(self, elements: NDArray[Any]) -> None:
         """The next elements, in C order, of the array begun last; their type and number are the caller's."""
         assert self._stream is not None  # begin() was called
-        with _explained(self._path):
+        with explained(self._path):
             self._stream.write(np.ascontiguousarray(elements).data)
 
     def _begin(self, name: str) -> IO[bytes]:
@@ -174,9 +174,9 @@ class NewArchive:
 
 def check_writable(path: Path) -> None:
     """Refuse now what :class:`NewArchive` would refuse after minutes of work.  Raises OutputError."""
-    probe = _temporary(path)
-    with _explained(path):
-        _refuse_folder(path)
+    probe = temporary_name(path)
+    with explained(path):
+        refuse_folder(path)
         try:
             probe.open("xb").close()
         finally:
@@ -184,7 +184,7 @@ def check_writable(path: Path) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """What the disk refuses, as an OutputError."""
     try:
         yield
@@ -192,12 +192,12 @@ def _explained(path: Path) -> Iterator[None]:
         raise _refusal(path, error) from error
 
 
-def _temporary(path: Path) -> Path:
+def temporary_name(path: Path) -> Path:
     """A new name beside ``path``; without its name, which may be as long as the disk allows."""
     return path.with_name(f".{secrets.token_hex(8)}.tmp")
 
 
-def _refuse_folder(path: Path) -> None:
+def refuse_folder(path: Path) -> None:
     """Raises OSError when ``path`` is a folder, or a name that the disk refuses."""
     try:
         mode = path.stat().st_mode

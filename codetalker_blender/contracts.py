@@ -119,6 +119,30 @@ class Motion:
 
 
 @dataclass(frozen=True)
+class ShapeWeights:
+    """How much each of some named shapes moves, frame by frame.
+
+    names: (S,) distinct
+    values: (T, S) float32, finite; 1 is the whole shape
+    fps: frames per second of ``values``
+    """
+
+    names: tuple[str, ...]
+    values: FloatArray
+    fps: float
+
+    @property
+    def frame_count(self) -> int:
+        return len(self.values)
+
+    def of(self, name: str) -> FloatArray:
+        """(T,) the weights of one shape; zeros for a name that is not among them."""
+        if name in self.names:
+            return self.values[:, self.names.index(name)]
+        return np.zeros(len(self.values), np.float32)
+
+
+@dataclass(frozen=True)
 class MotionChunk:
     """Neighbouring frames of a motion whose others are not known yet, or not needed any more.
 

@@ -15,7 +15,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "codetalker_blender"
-BOTTOM = frozenset({"contracts", "errors", "resources", "model_files", "array_files", "motion_files"})
+BOTTOM = frozenset(
+    {"contracts", "errors", "resources", "model_files", "array_files", "text_files", "motion_files"}
+)
 MAXIMUM_LINES = 450
 
 
