@@ -210,33 +210,20 @@ def _logged(log: Path, environment: Environment, command: Sequence[str | Path]) 
         words = [str(part) for part in command]
         done = subprocess.run(words, stdout=stream, stderr=stream, env=clean_environ(), check=False)
     if done.returncode:
-        reason = install_failure(log.read_text(encoding="utf-8", errors="replace"))
+        from codetalker_blender.installation.pip_words import why_pip_stopped  # not for an old Python
+
+        reason = why_pip_stopped(log.read_text(encoding="utf-8", errors="replace"))
         raise BuildError(f"{environment.name} could not be made: {reason} The log is {log}.")
 
 
-def install_failure(log: str) -> str:
-    """What pip's or venv's log means, as one sentence."""
-    if re.search(r"No space left on device|Errno 28|Disk quota exceeded", log):
-        return "the disk is full; free some space and run it again."
-    if re.search(
-        r"ConnectionError|[Nn]ame ?[Rr]esolution|Max retries|[Tt]imed? ?out|ProxyError|[Cc]onnection ", log
-    ):
-        return "the package index did not answer; check the network and run it again."
-    missing = re.search(r"No matching distribution found for (\S+)", log)
-    if missing:
-        return f"the package index has no {missing[1]} for this machine and this Python."
-    lines = [line for line in log.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith(("ERROR", "Error"))]
-    return f"{(errors or lines or ['it stopped without a word'])[-1].strip()[:300].rstrip('.')}."
-
-
 def stage(root: Path, destination: Path, *, link: bool = False) -> Path:
-    """Put package, manifest, licence and assets together as Blender wants them, in `destination`.
+    """Put package, manifest, pins, licence and assets together as Blender wants them, in `destination`.
 
     link: symbolic links into the checkout instead of copies, so that edits show at once.
     """
     wanted = sorted((root / PACKAGE).glob("[!_.]*")) + sorted((root / PACKAGE).glob("*.py"))
-    sources = {path.name: path for path in [*wanted, root / MANIFEST, root / "LICENSE"]}
+    beside = [root / name for name in (MANIFEST, "pyproject.toml", "LICENSE")]
+    sources = {path.name: path for path in [*wanted, *beside]}
     assets: dict[str, Path] = {}
     for pattern in SHIPPED_ASSETS:
         found = sorted((root / "assets").glob(pattern)) or [root / "assets" / pattern]
@@ -357,9 +344,12 @@ def lint(_options: argparse.Namespace, _extra: list[str]) -> int:
     return 1 if failed else 0
 
 
-def package(_options: argparse.Namespace, _extra: list[str]) -> int:
+def package(options: argparse.Namespace, extra: list[str]) -> int:
     make_package()
-    return 0
+    if not options.full:
+        return 0
+    python = make_environment(ROOT, main_environment(ROOT))
+    return run([python, ROOT / ".build" / "full_zips.py", *extra], {"PYTHONPATH": str(ROOT)})
 
 
 def install(options: argparse.Namespace, _extra: list[str]) -> int:
@@ -411,7 +401,9 @@ def argument_parser() -> argparse.ArgumentParser:
     command.add_argument("--bpy", metavar="VERSION", help="run tests/blender in this Blender (like 5.2.3)")
     command.add_argument("--slow", action="store_true", help="run the tests that take minutes too")
     add(lint, "ruff and mypy")
-    add(package, "build/codetalker_blender-VERSION.zip, built and validated by Blender's own tool")
+    command = add(package, "build/codetalker_blender-VERSION.zip, built and validated by Blender's own tool")
+    full = "packages with the engine's libraries too; --platform NAME and --python VERSION choose some"
+    command.add_argument("--full", action="store_true", help=full)
     command = add(install, "install the package into a Blender")
     command.add_argument("--dev", action="store_true", help="link this checkout instead of installing a copy")
     where = command.add_mutually_exclusive_group()
@@ -432,7 +424,7 @@ def require_python() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options, extra = argument_parser().parse_known_args(arguments)
-        if extra and options.action not in (demo, test, bench):
+        if extra and options.action not in (demo, test, bench) and not getattr(options, "full", False):
             raise BuildError(f"'{options.command}' takes no '{extra[0]}'.")
         require_python()
         return int(options.action(options, extra))

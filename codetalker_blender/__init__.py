@@ -5,6 +5,7 @@
     array_files.py               arrays ⇄ .npz, all of it or nothing
     motion_files.py street.py    motion ⇄ .npz; one request in, one motion out
     cli.py __main__.py           the command line without Blender
+    installation/ checkup.py     pins, environments for the engine; can this installation run?
     engine/                      sound → features → codes → motion (torch, no bpy)
     face/                        meshes: recognise, align, resample (numpy)
     job/                         runs the engine in a worker process, or in a thread

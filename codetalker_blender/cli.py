@@ -28,7 +28,7 @@ from typing import IO, NoReturn, TextIO
 
 import numpy as np
 
-from . import resources, street
+from . import checkup, resources, street
 from .array_files import check_writable, mode_of
 from .contracts import AudioSource, FloatArray, GenerateRequest, no_progress
 from .errors import BundleError, Cancelled, OutputError, UserError
@@ -46,6 +46,8 @@ def main(arguments: Sequence[str]) -> int:
             options = _parser().parse_args(arguments)
             if options.command == "models":
                 _models()
+            elif options.command == "check":
+                _check(options.device)
             else:
                 _generate(options, stderr)
         except UserError as error:
@@ -77,6 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="codetalker_blender", description="Turn speech into facial motion.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("models", help="list the models there are", description="List the models there are.")
+    check = commands.add_parser(
+        "check",
+        help="tell whether this installation can run",
+        description="Look at everything a run needs, and generate a second of speech.",
+    )
     make = commands.add_parser(
         "generate",
         help="turn sound files into motion files",
@@ -89,7 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     style.add_argument(
         "--style-mix", nargs=3, metavar=("A", "B", "W"), help="W x style A + (1 - W) x style B, W from 0 to 1"
     )
-    make.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    for command in (make, check):
+        command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     make.add_argument(
         "--fps", type=_fps, metavar="N", help="frames per second, 1 to 1000 (default: the model's)"
     )
@@ -143,11 +151,24 @@ def _seed(text: str) -> int:
     return seed
 
 
+def _check(device: str) -> None:
+    """Print a report on this installation.  Raises UserError when something is wrong."""
+    engine = checkup.Engine("worker", Path(sys.executable), (), device, Path(tempfile.gettempdir()))
+    findings = list(checkup.check_installation(engine))
+    _print(checkup.report(findings))
+    failed = [finding.subject for finding in findings if finding.problem]
+    if failed:
+        raise UserError(f"Not in order: {', '.join(failed)}.", "The report says what to do.")
+
+
 def _models() -> None:
     """Print the shipped bundles with their cards."""
+    _print("".join(_described(folder) for folder in resources.list_models()))
+
+
+def _print(text: str) -> None:
     if sys.stdout is None:  # the caller closed it (>&-)
         return
-    text = "".join(_described(folder) for folder in resources.list_models())
     try:
         sys.stdout.write(text)
         sys.stdout.flush()

@@ -156,6 +156,24 @@ class MotionChunk:
 
 
 @dataclass(frozen=True)
+class EngineFacts:
+    """What the Python that runs the model has.
+
+    python: its version, such as "3.11.7"
+    versions: library -> version, in the order in which they are shown
+    device: what "auto" or the device asked for comes to: "cpu", "cuda" or "mps"
+    device_name: what its maker calls it; "" for the processor
+    torch_build: what torch was built for: "CPU", "CUDA 13.0", "Metal", ...
+    """
+
+    python: str
+    versions: Mapping[str, str]
+    device: str
+    device_name: str
+    torch_build: str
+
+
+@dataclass(frozen=True)
 class GenerateRequest:
     """One run of the street.
 

@@ -20,6 +20,7 @@ import numpy as np
 from .contracts import (
     AudioSource,
     CancelCheck,
+    EngineFacts,
     FloatArray,
     GenerateRequest,
     IntArray,
@@ -189,6 +190,14 @@ def check_sounds(sources: Iterable[AudioSource]) -> None:
 
         for source in sources:
             check_header(source)
+
+
+def examine(device: str = "auto") -> EngineFacts:
+    """What this Python has for the engine.  Raises EngineError when a library or the device is missing."""
+    with _explained(device):
+        from .engine.facts import engine_facts  # noqa: PLC0415 - brings all of them
+
+        return engine_facts(device)
 
 
 @contextmanager

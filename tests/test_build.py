@@ -177,27 +177,10 @@ def test_a_full_disk_is_said_before_anything_is_made(tmp_path: Path, monkeypatch
     assert not (tmp_path / ".venv-made").exists()
 
 
-@pytest.mark.parametrize(
-    ("log", "meaning"),
-    [
-        ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "disk"),
-        ("WARNING: Retrying after connection broken by 'NewConnectionError'\nERROR: No matching", "network"),
-        ("Failed to establish a new connection: [Errno -3] Temporary failure in name resolution", "network"),
-        ("ERROR: No matching distribution found for bpy==4.5.15", "no bpy==4.5.15 for this machine"),
-        ("some words\nERROR: Invalid requirement: 'x y'", "Invalid requirement"),
-        ("", "without a word"),
-    ],
-)
-def test_what_stopped_pip_is_told(log: str, meaning: str) -> None:
-    sentence = build.install_failure(log)
-    assert meaning in sentence
-    assert sentence.endswith(".") and "\n" not in sentence
-
-
 def test_the_stage_holds_what_blender_needs_and_nothing_else(checkout: Path) -> None:
     staged = build.stage(checkout, checkout / "build" / "stage" / build.PACKAGE)
     files = {path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file()}
-    assert {"blender_manifest.toml", "LICENSE", "__init__.py", "contracts.py"} <= files
+    assert {"blender_manifest.toml", "pyproject.toml", "LICENSE", "__init__.py", "contracts.py"} <= files
     assert {f"assets/{pattern.replace('*', 'made')}" for pattern in build.SHIPPED_ASSETS} <= files
     assert not [name for name in files if "__pycache__" in name or name == "assets/head/build_head.py"]
     again = build.stage(checkout, staged)

@@ -127,6 +127,18 @@ def test_styles_mix_and_seeds_repeat(tmp_path: Path, capfd: Capture, model: Path
     assert (made("3.npz", "--temperature", "2", "--seed", "6").codes != drawn).any()
 
 
+def test_check_tells_whether_it_can_run(tmp_path: Path, default_bundle: Path) -> None:
+    done = process(tmp_path, "check", "--device", "cpu")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ok    Self-test: " in done.stdout and "ok    Device: cpu" in done.stdout
+    assert str(Path.home()) not in done.stdout
+    (tmp_path / "torch.py").write_text("raise ModuleNotFoundError('gone', name='torch')")
+    script = "import sys; from codetalker_blender.cli import main; sys.exit(main(sys.argv[1:]))"
+    broken = process(tmp_path, "check", "--device", "mps", script=script)
+    assert broken.returncode == 2 and len(broken.stderr.splitlines()) == 1
+    assert "FAIL  " in broken.stdout
+
+
 def test_help_needs_no_torch(tmp_path: Path) -> None:
     script = (
         "import sys; sys.modules['torch'] = sys.modules['transformers'] = sys.modules['soundfile'] = None\n"

@@ -47,14 +47,16 @@ LAYERS = {
     "face": layer(BOTTOM | {"face"}, "numpy"),
     "face.fit": layer(BOTTOM | {"face"}, "numpy", lazily="mathutils"),
     "street": layer(BOTTOM | {"engine", "face.curves"}, "numpy"),
-    "cli": layer(BOTTOM | {"street", "engine", "face"}, "numpy"),
+    "installation": layer(BOTTOM | {"installation"}),
+    "checkup": layer(BOTTOM | {"installation", "job.client"}, "numpy"),
+    "cli": layer(BOTTOM | {"street", "engine", "face", "checkup"}, "numpy"),
     "__main__": layer(BOTTOM | {"cli", "street", "engine", "face"}, "numpy"),
     "job": layer(frozenset()),
     "job.messages": layer(BOTTOM, "numpy"),
     "job.client": layer(BOTTOM | {"job.messages"}, "numpy", lazily="job.worker street"),
     "job.worker": layer(BOTTOM | {"job.messages", "street", "engine", "face"}, "numpy"),
     "blender": layer(
-        BOTTOM | {"blender", "job.client", "job.messages", "face"},
+        BOTTOM | {"blender", "job.client", "job.messages", "face", "installation", "checkup"},
         "numpy bpy bpy_extras bmesh mathutils gpu blf aud addon_utils bl_ui",
     ),
 }
@@ -176,6 +178,8 @@ def test_every_import_is_in_the_table() -> None:
         ("engine/query.py", f"from {PACKAGE}.contracts import Motion", "by its full name"),
         ("engine/query.py", f"import {PACKAGE}", "by its full name"),
         ("engine/query.py", "import training.losses", "imports training.losses"),
+        ("installation/plan.py", "import numpy", "imports numpy"),
+        ("installation/plan.py", "from ..job import client", "imports job.client"),
         ("stray.py", "import json", "no layer"),
         ("../training/loop.py", "from tests.engine import tiny", "imports tests.engine"),
         ("../training/loop.py", f"from {PACKAGE}.blender import keys", f"imports {PACKAGE}.blender"),
@@ -211,7 +215,7 @@ def test_a_right_arrow_is_not(tmp_path: Path, file: str, source: str) -> None:
 
 
 def python_files() -> list[Path]:
-    folders = (PACKAGE, "training", "tests", "assets")
+    folders = (".build", PACKAGE, "training", "tests", "assets")
     return [ROOT / "build.py", *(path for name in folders for path in sorted((ROOT / name).rglob("*.py")))]
 
 

@@ -5,7 +5,9 @@ generation.py jobs.py           read the scene → request; run it; motion → t
 takes.py tuning.py              the raw motion in the file; settings of the object + take → shape keys
 keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
 operators.py panels.py          buttons and sidebar
-properties.py preferences.py    the settings
+properties.py preferences.py    the settings; preferences_layout.py: how the latter look
+installation_operators.py       their buttons: engine_setup.py sets the engine up, examination.py checks all
+ticker.py                       redraws meanwhile
 command.py render.py            the command line inside Blender; preview and video
 compat.py                       every Blender version difference
 """
@@ -20,7 +22,7 @@ def _classes() -> tuple[type, ...]:
 
     Imported here, so that ``python -m ...blender.command`` does not find its own module loaded.
     """
-    from . import operators, panels, preferences, properties  # noqa: PLC0415
+    from . import installation_operators, operators, panels, preferences, properties  # noqa: PLC0415
 
     return (
         preferences.CODETALKER_AP_preferences,
@@ -31,6 +33,7 @@ def _classes() -> tuple[type, ...]:
         operators.CODETALKER_OT_rewrite,
         operators.CODETALKER_OT_reset_tuning,
         operators.CODETALKER_OT_remove,
+        *installation_operators.CLASSES,
         panels.CODETALKER_PT_generate,
         panels.CODETALKER_PT_tuning,
         panels.CODETALKER_PT_sampling,
@@ -49,10 +52,13 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """End a running job, then take everything back."""
-    from . import command, jobs  # noqa: PLC0415
+    """End a running job, set-up or check, then take everything back."""
+    from . import command, engine_setup, examination, jobs, ticker  # noqa: PLC0415
 
     jobs.close_current()
+    engine_setup.close_current()
+    examination.close_current()
+    ticker.stop()
     command.unregister()
     del bpy.types.Object.codetalker
     del bpy.types.Scene.codetalker

@@ -22,12 +22,12 @@ from pathlib import Path
 import bpy
 import numpy as np
 
-from .. import resources
+from .. import checkup, resources
 from ..array_files import check_writable
 from ..contracts import Motion
 from ..errors import Cancelled, OutputError, UserError
 from ..job.client import JobError
-from . import generation, jobs, models, render
+from . import examination, generation, jobs, models, render
 from .preferences import DEVICES, engine_settings, models_folder
 
 log = logging.getLogger(__name__)
@@ -100,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--style", help="name of a speaking style (default: the model's first)")
     demo.add_argument("--output", type=Path, required=True, help="folder for the results")
     demo.set_defaults(action=_demo)
+    check = commands.add_parser("check", help="tell whether this installation can run")
+    check.set_defaults(action=_check)
     return parser
 
 
@@ -141,6 +143,16 @@ def _demo(options: argparse.Namespace) -> int:
     clock.write_table()
     for path in results.values():
         sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def _check(_options: argparse.Namespace) -> int:
+    found = examination.begin()
+    found.wait()
+    sys.stdout.write(checkup.report(found.findings))
+    failed = [finding.subject for finding in found.findings if finding.problem]
+    if failed:
+        raise UserError(f"Not in order: {', '.join(failed)}.", "The report says what to do.")
     return 0
 
 

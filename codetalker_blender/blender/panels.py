@@ -6,6 +6,7 @@ import bpy
 
 from ..errors import UserError
 from . import generation, jobs, models, tuning
+from .installation_operators import CODETALKER_OT_open_preferences
 from .operators import (
     CODETALKER_OT_cancel,
     CODETALKER_OT_generate,
@@ -50,6 +51,8 @@ class CODETALKER_PT_generate(bpy.types.Panel):
         box = layout.column(align=True)
         for check in generation.checks(context):
             box.label(text=check.reason or check.label, icon="ERROR" if check.reason else "CHECKMARK")
+            if check.label == "Engine" and check.reason:
+                box.operator(CODETALKER_OT_open_preferences.bl_idname, icon="PREFERENCES")
         layout.operator(CODETALKER_OT_remove.bl_idname, icon="TRASH")
 
 

@@ -28,13 +28,23 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from .. import errors
-from ..contracts import CancelCheck, GenerateRequest, Motion, Progress, never_cancelled, no_progress
+from ..contracts import (
+    CancelCheck,
+    EngineFacts,
+    GenerateRequest,
+    Motion,
+    Progress,
+    never_cancelled,
+    no_progress,
+)
 from . import messages
 
 if TYPE_CHECKING:
     from ..street import ModelCache
 
 MODES = ("worker", "inside")
+#: What a client can be asked to do.
+Task = GenerateRequest | messages.Check
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: Longer than the worker's own patience with a cancelled job.
@@ -106,7 +116,7 @@ class JobClient:
         process = self._process
         return process.pid if process is not None and process.alive else None
 
-    def start(self, request: GenerateRequest) -> None:
+    def start(self, request: Task) -> None:
         """Begin a job; returns at once.  RuntimeError when one is running."""
         if self._running:
             raise RuntimeError("a job is running; cancel it or wait for its final message")
@@ -167,6 +177,19 @@ class JobClient:
 
         Raises the job's UserError, errors.Cancelled, or JobError for a bug.
         """
+        final = self._finish(request, progress, cancelled)
+        assert isinstance(final, messages.Done)  # what a GenerateRequest ends with
+        return final.motion
+
+    def check_blocking(self, device: str = "auto", cancelled: CancelCheck = never_cancelled) -> EngineFacts:
+        """Ask what the Python that runs the model has; raises as ``run_blocking`` does."""
+        final = self._finish(messages.Check(device), no_progress, cancelled)
+        assert isinstance(final, messages.Checked)
+        return final.facts
+
+    def _finish(
+        self, request: Task, progress: Progress, cancelled: CancelCheck
+    ) -> messages.Done | messages.Checked:
         self.start(request)
         try:
             while True:
@@ -180,8 +203,8 @@ class JobClient:
                 match message:
                     case messages.Progress(stage, done, total):
                         progress(stage, done, total)
-                    case messages.Done(motion, _):
-                        return motion
+                    case messages.Done() | messages.Checked():
+                        return message
                     case messages.Cancelled():
                         raise errors.Cancelled
                     case messages.Failed():
@@ -204,16 +227,16 @@ class JobClient:
 
     # --- in the background thread ---
 
-    def _host(self, target: Callable[[GenerateRequest], messages.Said], request: GenerateRequest) -> None:
+    def _host(self, target: Callable[[Task], messages.Said], request: Task) -> None:
         try:
             final = target(request)
         except Exception as error:  # noqa: BLE001 - the caller waits for a final message
             final = _as_failed(error)
         self._inbox.put(final)
 
-    def _inside(self, request: GenerateRequest) -> messages.Said:
+    def _inside(self, request: Task) -> messages.Said:
         from ..street import ModelCache  # noqa: PLC0415 - the engine's libraries, in this thread
-        from .worker import perform  # noqa: PLC0415
+        from .worker import examine, perform  # noqa: PLC0415
 
         self._cache = self._cache or ModelCache()
         finals: list[messages.Said] = []
@@ -224,11 +247,14 @@ class JobClient:
             else:
                 finals.append(_final(message))
 
+        if isinstance(request, messages.Check):
+            examine(request, emit)
+            return finals[-1]
         with tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX, ignore_cleanup_errors=True) as folder:
             perform(request, emit, self._cancelled.is_set, self._cache, Path(folder))
         return finals[-1]
 
-    def _in_worker(self, request: GenerateRequest) -> messages.Said:
+    def _in_worker(self, request: Task) -> messages.Said:
         kept = self._process is not None and self._process.alive
         if not kept:
             self._replace_process()
@@ -243,13 +269,13 @@ class JobClient:
             return messages.Cancelled()
         return self._worker().obituary()
 
-    def _ask(self, request: GenerateRequest) -> tuple[bool, messages.Said | None]:
+    def _ask(self, request: Task) -> tuple[bool, messages.Said | None]:
         """Send the request and pass its progress on: (did the worker say anything, its final message).
 
         The final message is None when the worker ended without one.
         """
         process = self._worker()
-        process.send(messages.Generate(request))
+        process.send(request if isinstance(request, messages.Check) else messages.Generate(request))
         if self._cancelled.is_set():  # asked for before there was anybody to tell
             process.send_cancel()
         answered = False
@@ -257,7 +283,7 @@ class JobClient:
             answered = True
             if isinstance(message, messages.Progress):
                 self._inbox.put(message)
-            elif isinstance(message, messages.Written | messages.Failed | messages.Cancelled):
+            elif isinstance(message, messages.LastReply):
                 return answered, _final(message)
         return answered, None
 
@@ -391,7 +417,7 @@ def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
     return stream
 
 
-def _final(reply: messages.Written | messages.Failed | messages.Cancelled) -> messages.Said:
+def _final(reply: messages.LastReply) -> messages.Said:
     """A job's last word as the caller gets it.  Raises ProtocolError when its result is no motion."""
     return messages.take(reply) if isinstance(reply, messages.Written) else reply
 

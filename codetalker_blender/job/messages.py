@@ -1,8 +1,9 @@
 """The job's protocol: messages ⇄ JSON lines, their arrays ⇄ files in the job's folder.
 
-    parent → worker   Generate, Cancel
+    parent → worker   Generate, Check, Cancel
     worker → parent   Ready, then for each Generate any number of Progress and
-                      exactly one of Written, Failed, Cancelled
+                      exactly one of Written, Failed, Cancelled; for each Check
+                      exactly one of Checked, Failed
     client → caller   Progress, and then Done in place of Written
 
 One message is one line, ``{"codetalker": VERSION, "type": ..., ...}`` in UTF-8.  Arrays and packed
@@ -23,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from ..array_files import read_arrays, write_arrays
-from ..contracts import AudioSource, GenerateRequest, Motion
+from ..contracts import AudioSource, EngineFacts, GenerateRequest, Motion
 from ..errors import OutputError, UserError
 from ..motion_files import read_motion
 
@@ -40,6 +41,13 @@ class Generate:
     """Run the street for one request."""
 
     request: GenerateRequest
+
+
+@dataclass(frozen=True)
+class Check:
+    """Tell what the worker's Python has, and which device ``device`` comes to there."""
+
+    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,13 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Checked:
+    """The answer to a Check."""
+
+    facts: EngineFacts
+
+
+@dataclass(frozen=True)
 class Failed:
     """The job ended with an error.
 
@@ -115,13 +130,14 @@ class Cancelled:
     """The job was cancelled."""
 
 
-Request = Generate | Cancel
+Request = Generate | Check | Cancel
 #: What the job says, and what becomes of it for the client's caller.
-Reply = Progress | Written | Failed | Cancelled
-Said = Progress | Done | Failed | Cancelled
+Reply = Progress | Written | Checked | Failed | Cancelled
+LastReply = Written | Checked | Failed | Cancelled
+Said = Progress | Done | Checked | Failed | Cancelled
 Message = Request | Ready | Reply
 #: What ends a job for the client's caller.
-FINAL = (Done, Failed, Cancelled)
+FINAL = (Done, Checked, Failed, Cancelled)
 
 
 def encode(message: Message, folder: Path) -> bytes:
@@ -133,6 +149,8 @@ def encode(message: Message, folder: Path) -> bytes:
         case Written(path, report):
             seconds = {stage: float(value) for stage, value in report.seconds.items()}
             values = {**vars(report), "file": path.name, "seconds": seconds, "notes": list(report.notes)}
+        case Checked(facts):
+            values = {**vars(facts), "versions": dict(facts.versions)}
         case _:
             values = dict(vars(message))
     head = {"codetalker": VERSION, "type": type(message).__name__}
@@ -156,6 +174,8 @@ def decode(line: bytes, folder: Path) -> Message:
     readers: dict[str, Callable[[dict[str, Any], Path], Message]] = {
         "Generate": _read_generate,
         "Written": _read_written,
+        "Check": lambda values, _: Check(**_fields(values, {"device": str})),
+        "Checked": lambda values, _: _read_checked(values),
         "Cancel": lambda values, _: Cancel(**_fields(values, {})),
         "Cancelled": lambda values, _: Cancelled(**_fields(values, {})),
         "Ready": lambda values, _: Ready(**_fields(values, {"python": str})),
@@ -279,6 +299,13 @@ def _read_generate(values: dict[str, Any], folder: Path) -> Generate:
             seed=values["seed"],
         )
     )
+
+
+def _read_checked(values: dict[str, Any]) -> Checked:
+    texts = dict.fromkeys(("python", "device", "device_name", "torch_build"), str)
+    values = _fields(values, {**texts, "versions": dict})
+    _fields(values["versions"], dict.fromkeys(values["versions"], str))
+    return Checked(EngineFacts(**values))
 
 
 def _read_written(values: dict[str, Any], folder: Path) -> Written:

@@ -54,6 +54,16 @@ def perform(
         emit(describe_bug(error))
 
 
+def examine(check: messages.Check, emit: Emit) -> None:
+    """Tell what this Python has; emits exactly one of Checked, Failed."""
+    try:
+        emit(messages.Checked(street.examine(check.device)))
+    except UserError as error:
+        emit(messages.Failed(error.message, error.hint, type(error).__name__))
+    except Exception as error:  # noqa: BLE001 - as in perform
+        emit(describe_bug(error))
+
+
 def describe_bug(error: BaseException) -> messages.Failed:
     """An unforeseen error as a message: one line for the user, the traceback for the log."""
     return messages.Failed(
@@ -87,7 +97,7 @@ class _Stages:
 class _Job:
     """One request and whether its end was asked for."""
 
-    def __init__(self, request: GenerateRequest) -> None:
+    def __init__(self, request: GenerateRequest | messages.Check) -> None:
         self.request = request
         self.cancelled = threading.Event()
         self.over = threading.Event()
@@ -121,7 +131,10 @@ class Worker:
         threading.Thread(target=self._read, name="codetalker requests", daemon=True).start()
         while True:
             job = self._jobs.get()
-            perform(job.request, self._send, job.cancelled.is_set, self._cache, self._folder)
+            if isinstance(job.request, messages.Check):
+                examine(job.request, self._send)
+            else:
+                perform(job.request, self._send, job.cancelled.is_set, self._cache, self._folder)
             job.over.set()
 
     def _send(self, message: messages.Message) -> None:
@@ -139,6 +152,9 @@ class Worker:
                 match messages.decode(line, self._folder):
                     case messages.Generate(request):
                         latest = _Job(request)
+                        self._jobs.put(latest)
+                    case messages.Check() as check:
+                        latest = _Job(check)
                         self._jobs.put(latest)
                     case messages.Cancel():
                         if latest is not None:

@@ -346,3 +346,19 @@ def test_the_workers_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert environment["PYTHONPATH"].split(os.pathsep) == [str(ROOT), str(tmp_path)]
     with pytest.raises(ValueError, match="mode"):
         JobClient("thread")
+
+
+@pytest.mark.parametrize("mode", ["worker", "inside"])
+def test_asking_what_the_engine_has(jobs: Path, model: Path, sounds: Path, mode: str) -> None:
+    import torch
+
+    client = JobClient(mode)
+    try:
+        facts = client.check_blocking("cpu")
+        assert facts.versions["torch"] == torch.__version__ and facts.device == "cpu"
+        if not torch.cuda.is_available():
+            with pytest.raises(EngineError, match="'cuda' is not available"):
+                client.check_blocking("cuda")
+        assert client.run_blocking(request(model, sounds / "short.wav")).frame_count == 30
+    finally:
+        client.close()

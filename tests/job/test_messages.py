@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codetalker_blender.contracts import AudioSource, GenerateRequest, Motion
+from codetalker_blender.contracts import AudioSource, EngineFacts, GenerateRequest, Motion
 from codetalker_blender.job import messages
 from codetalker_blender.job.messages import ProtocolError, decode, encode
 from codetalker_blender.motion_files import write_motion
@@ -74,6 +74,8 @@ def test_a_result_that_is_no_motion_is_refused(tmp_path: Path) -> None:
     [
         messages.Ready("3.11.7"),
         messages.Cancel(),
+        messages.Check("cuda"),
+        messages.Checked(EngineFacts("3.11.7", {"torch": "2.13.0+cpu"}, "cuda", "A card", "CUDA 13.0")),
         messages.Cancelled(),
         messages.Progress("codes", 3, 300),
         messages.Failed('Grün "quoted"\nnext', "hint", "AudioError", "Traceback\n  line\u2028"),

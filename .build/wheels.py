@@ -1,0 +1,189 @@
+"""A platform and a Python -> every wheel the engine needs there, and a record of what they are.
+
+pip resolves and fetches; this file tells it for which machine, adds what pip forgets (it evaluates
+``; sys_platform == "win32"`` for the machine it runs on, not for the one it fetches for), and leaves out
+what Blender has itself.  Runs in ``.venv``, whose pip and packaging it uses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name
+
+from build import BuildError, clean_environ
+from codetalker_blender.installation.pip_words import why_pip_stopped
+from codetalker_blender.installation.plan import Package, Plan, read_plan, with_sizes
+from codetalker_blender.installation.source import CPU_INDEX
+
+#: Blender's own numpy serves the engine too: another one beside it would be loaded by nobody inside
+#: Blender, and by the worker in its place.
+BLENDERS_OWN = frozenset({"numpy"})
+#: No wheel for processors is larger; those for CUDA are several times that.
+LARGEST_BYTES = 250_000_000
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What Blender calls a kind of computer, in pip's words.
+
+    tags: platform tags of wheels that run there
+    markers: what requirements of packages may ask about
+    """
+
+    name: str
+    tags: tuple[str, ...]
+    markers: Mapping[str, str]
+
+
+def _markers(system: str, sys_platform: str, machine: str, os_name: str) -> dict[str, str]:
+    return {
+        "platform_system": system,
+        "sys_platform": sys_platform,
+        "platform_machine": machine,
+        "os_name": os_name,
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+    }
+
+
+PLATFORMS = {
+    platform.name: platform
+    for platform in (
+        Platform(
+            "linux-x64",
+            # Blender asks for glibc 2.28; pip does not know that newer ones run what was made for older ones
+            (
+                *(f"manylinux_2_{minor}_x86_64" for minor in range(28, 4, -1)),
+                *("manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64"),
+            ),
+            _markers("Linux", "linux", "x86_64", "posix"),
+        ),
+        Platform("windows-x64", ("win_amd64",), _markers("Windows", "win32", "AMD64", "nt")),
+        Platform("macos-arm64", ("macosx_14_0_arm64",), _markers("Darwin", "darwin", "arm64", "posix")),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One fetched file and where it came from."""
+
+    path: Path
+    package: Package
+
+    @property
+    def record(self) -> str:
+        """A line that ``pip download --require-hashes -r`` understands."""
+        digest = hashlib.sha256(self.path.read_bytes()).hexdigest()
+        name, version = self.package.name, self.package.version
+        return (
+            f"{name}=={version} --hash=sha256:{digest}  # {self.path.name}, {self.path.stat().st_size} bytes"
+        )
+
+
+def fetch(platform: Platform, python: str, requirements: Sequence[str], folder: Path) -> list[Wheel]:
+    """Every wheel that ``requirements`` need on that platform and Python ("3.11"), in ``folder``.
+
+    Raises BuildError when the index lacks one, or offers none for processors alone.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = _plan(platform, python, requirements, folder)
+    too_large = [package for package in plan.packages if (package.size or 0) > LARGEST_BYTES]
+    if too_large:
+        raise BuildError(
+            f"the index offers {too_large[0]} for {platform.name}, which is no build for processors; "
+            f"let pip find {CPU_INDEX}."
+        )
+    print(f"build.py: {platform.name}, Python {python}: {plan}", flush=True)
+    listed = folder / "packages.txt"
+    listed.write_text("\n".join(one.requirement for one in plan.packages), encoding="utf-8")
+    _pip("download", *_machine(platform, python), "--no-deps", "--dest", str(folder), "-r", str(listed))
+    wheels = [Wheel(folder / package.file_name, package) for package in plan.packages]
+    missing = [wheel.path.name for wheel in wheels if not wheel.path.is_file()]
+    if missing:
+        raise BuildError(f"pip ended well and did not leave {', '.join(missing)} in {folder}.")
+    return wheels
+
+
+def _plan(platform: Platform, python: str, requirements: Sequence[str], folder: Path) -> Plan:
+    """What is needed, with sizes."""
+    index = ["--extra-index-url", CPU_INDEX] if platform.name.startswith("linux") else []
+    report = folder / "report.json"
+    wanted = list(requirements)
+    while True:
+        _pip(
+            *("install", "--dry-run", "--quiet", "--ignore-installed", "--report", str(report)),
+            *("--target", str(folder / "nowhere"), *index, *_machine(platform, python), *wanted),
+        )
+        found = {
+            canonicalize_name(item["metadata"]["name"]): item["metadata"]
+            for item in json.loads(report.read_text(encoding="utf-8"))["install"]
+        }
+        needed = dict(_needed(requirements, found, _environment(platform, python)))
+        forgotten = [str(asked) for name, asked in needed.items() if name not in found]
+        if not forgotten:
+            break
+        if set(forgotten) <= set(wanted):
+            raise BuildError(f"pip does not list {', '.join(forgotten)}, which {platform.name} needs.")
+        wanted += forgotten
+    packages = [
+        package
+        for package in read_plan(report).packages
+        if canonicalize_name(package.name) in needed.keys() - BLENDERS_OWN
+    ]
+    return with_sizes(Plan(tuple(packages)), lambda _share: None)
+
+
+def _needed(
+    requirements: Sequence[str], found: Mapping[NormalizedName, Any], environment: dict[str, str]
+) -> Iterator[tuple[NormalizedName, Requirement]]:
+    """(name, a requirement of it) of all that ``requirements`` need, directly or not, in ``environment``.
+
+    What is not in ``found`` is told, too, but what that needs is not known.
+    """
+    waiting, seen = [Requirement(text) for text in requirements], set()
+    while waiting:
+        asked = waiting.pop()
+        name = canonicalize_name(asked.name)
+        extras = ["", *sorted(asked.extras)]
+        if name not in seen:
+            yield name, Requirement(f"{asked.name}{asked.specifier}")
+        for extra in extras:
+            if (name, extra) in seen:
+                continue
+            seen.update({name, (name, extra)})
+            for text in found.get(name, {}).get("requires_dist", ()):
+                needed = Requirement(text)
+                if (needed.marker is None and not extra) or (
+                    needed.marker is not None and needed.marker.evaluate({**environment, "extra": extra})
+                ):
+                    waiting.append(needed)
+
+
+def _environment(platform: Platform, python: str) -> dict[str, str]:
+    versions = {"python_version": python, "python_full_version": f"{python}.0"}
+    return {**platform.markers, **versions, "implementation_version": f"{python}.0", "platform_release": ""}
+
+
+def _machine(platform: Platform, python: str) -> list[str]:
+    tags = [word for tag in platform.tags for word in ("--platform", tag)]
+    return ["--only-binary=:all:", "--implementation", "cp", "--python-version", python, *tags]
+
+
+def _pip(*words: str) -> None:
+    quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    command = [sys.executable, "-m", "pip", words[0], *quiet, *words[1:]]
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean_environ(), check=False
+    )
+    if done.returncode:
+        raise BuildError(f"pip {words[0]}: {why_pip_stopped(done.stdout)}")

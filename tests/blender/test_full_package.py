@@ -1,0 +1,140 @@
+"""Packages with wheels inside, installed by Blender itself into a home that has nothing."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
+
+import bpy
+
+if not bpy.app.module:
+    pytest.skip("needs a Python that can import bpy", allow_module_level=True)
+
+
+import build
+import full_zips
+import wheels
+from tests.installation.made_wheels import make_wheel
+
+ROOT = Path(build.__file__).resolve().parent
+DRIVER = Path(__file__).with_name("drive_full_package.py")
+THIS_PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the packages that are made here are for Linux")
+
+
+def which_blenders() -> full_zips.Blenders:
+    return full_zips.blenders(build.read_toml(ROOT / "pyproject.toml"))[THIS_PYTHON]
+
+
+def drive(python: str | Path, home: Path, *arguments: object) -> dict[str, Any]:
+    """What the driver found, in an environment that knows nothing of this one."""
+    home.mkdir()
+    words = ("PATH", "LD_LIBRARY_PATH", "LANG", "OMP_NUM_THREADS")
+    environment = {name: os.environ[name] for name in words if name in os.environ}
+    environment.update(HOME=str(home), BLENDER_USER_RESOURCES=str(home / "blender"), PYTHONNOUSERSITE="1")
+    done = subprocess.run(
+        [python, str(DRIVER), *map(str, arguments)],
+        cwd=home,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return {**answer, "said": done.stdout + done.stderr}
+
+
+def made_package(folder: Path, wheel: Path) -> Path:
+    staged = full_zips.stage_full(ROOT, folder / build.PACKAGE, "linux-x64", [wheel], which_blenders())
+    archive = folder / "made.zip"
+    build.build_zip(Path(sys.executable), staged, archive)
+    return archive
+
+
+@LINUX
+def test_blender_installs_the_wheels_of_a_full_package(tmp_path: Path) -> None:
+    archive = made_package(tmp_path, make_wheel(tmp_path, "made", "1.0"))
+    found = drive(sys.executable, tmp_path / "home", archive)
+    assert found["enabled"] and found["made"], found["said"]
+
+
+@LINUX
+def test_wheels_for_another_python_are_refused(tmp_path: Path) -> None:
+    """The installation itself says nothing of it, so the add-on is asked."""
+    if bpy.app.version < (5, 2, 0):
+        pytest.skip("older Blenders look at the wheels' platform alone")
+    archive = made_package(tmp_path, make_wheel(tmp_path, "made", "1.0", tag="cp39-cp39-linux_x86_64"))
+    found = drive(sys.executable, tmp_path / "home", archive)
+    assert not found["enabled"] and not found["made"], found["said"]
+
+
+@LINUX
+def test_another_blenders_package_is_refused(tmp_path: Path) -> None:
+    """By its versions, in every Blender: its wheels are for another Python."""
+    others = full_zips.blenders(build.read_toml(ROOT / "pyproject.toml"))
+    other = next(one for python, one in others.items() if python != THIS_PYTHON)
+    wheel = make_wheel(tmp_path, "made", "1.0")
+    staged = full_zips.stage_full(ROOT, tmp_path / build.PACKAGE, "linux-x64", [wheel], other)
+    build.build_zip(Path(sys.executable), staged, tmp_path / "made.zip")
+    found = drive(sys.executable, tmp_path / "home", tmp_path / "made.zip")
+    assert not found["enabled"], found["said"]
+
+
+@pytest.fixture(scope="module")
+def bare_blender(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that holds bpy and what bpy needs, and nothing of the engine."""
+    folder = tmp_path_factory.mktemp("blender") / "venv"
+    venv.create(folder, with_pip=False)
+    library = next(folder.glob("lib/python*/site-packages"))
+    for distribution in _with_needs("bpy", set()):
+        tops = {
+            file.parts[0] for file in distribution.files or () if file.parts[0] not in ("..", "__pycache__")
+        }
+        for top in tops:
+            source = Path(str(distribution.locate_file(top)))
+            if source.exists() and not (library / top).exists():
+                (library / top).symlink_to(source, target_is_directory=source.is_dir())
+    return folder / "bin" / "python"
+
+
+def _with_needs(name: str, seen: set[str]) -> Iterator[importlib.metadata.Distribution]:
+    plain = re.sub(r"[-_.]+", "-", name).lower()
+    if plain in seen:
+        return
+    seen.add(plain)
+    distribution = importlib.metadata.distribution(name)
+    yield distribution
+    for need in distribution.requires or ():
+        if "extra ==" not in need:
+            found = re.match(r"[\w.-]+", need)
+            assert found is not None
+            yield from _with_needs(found[0], seen)
+
+
+@LINUX
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["worker", "inside"])
+def test_the_demo_speaks_with_the_bundled_engine(bare_blender: Path, tmp_path: Path, mode: str) -> None:
+    """The real package; fetches 200 MB of wheels the first time."""
+    label = f"linux-x64-py{THIS_PYTHON.replace('.', '')}"
+    archive = ROOT / "build" / f"{build.PACKAGE}-{build.project_version(ROOT)}-{label}.zip"
+    if not archive.is_file():
+        full_zips.make_full(ROOT, wheels.PLATFORMS["linux-x64"], which_blenders())
+    found = drive(bare_blender, tmp_path / "home", archive, mode)
+    assert found["enabled"], found["said"]
+    assert (found["mode"], found["missing"], found["generated"]) == (mode, "", ["FINISHED"]), found["said"]
+    assert str(tmp_path / "home") in found["torch"], "torch is not the bundled one"
+    assert found["keys"] > 60 and found["checked"] == ["FINISHED"], "\n".join(found["findings"])
