@@ -32,6 +32,15 @@ CORRECTIVES: Mapping[str, str] = {"mouthClose": "jawOpen"}
 #: Sideways motions of the one jaw and the one mouth: opposites, not two sides of a face.
 DIRECTIONS = frozenset({"jawLeft", "jawRight", "mouthLeft", "mouthRight"})
 
+#: Of these, a face shows one at a time.
+OPPOSITES = (
+    ("jawLeft", "jawRight"),
+    ("mouthLeft", "mouthRight"),
+    *((f"eyeBlink{side}", f"eyeWide{side}") for side in ("Left", "Right")),
+    *((f"eyeLookUp{side}", f"eyeLookDown{side}") for side in ("Left", "Right")),
+    *((f"eyeLookIn{side}", f"eyeLookOut{side}") for side in ("Left", "Right")),
+)
+
 _ARKIT_BY_LOWER = {name.lower(): name for name in ARKIT}
 
 

@@ -13,6 +13,7 @@ means the same to a jaw and to an eyelid, and a factor of 1 weighs as much as th
 the temporal term so that a clip at 60 fps is smoothed over the same time as one at 30.
 
 A corrective (mouthClose) is made for another shape's full effect (jawOpen) and never exceeds it: w_c ≤ w_j.
+Of opposite shapes (jawLeft and jawRight) a frame has one: the one that it has more of when both are allowed.
 
 The motion is projected on the shapes once (T × 3V × S); what is left is a quadratic in T × S numbers with a
 Hessian of S × S and the temporal chain.  It is solved by accelerated projected gradients with restarts
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 from ..contracts import FloatArray, ShapeWeights
 from .blendshapes import Blendshapes, check_vertices
 from .compact import Basis
-from .shape_names import CORRECTIVES, VISEMES, mirrored_pairs
+from .shape_names import CORRECTIVES, OPPOSITES, VISEMES, mirrored_pairs
 from .tuning import Regions
 
 Floats = NDArray[np.float64]
@@ -43,10 +44,14 @@ _MM = 1000.0
 _USUAL_FPS = 30.0
 #: The iteration ends when the slope asks no weight, were it alone, to move by more than this.
 _TOLERANCE = 3e-5
+#: The same while it is not yet known which of opposite shapes a frame has.
+_ROUGHLY = 1e-3
 _MAX_ITERATIONS = 5000
 _CHECK_EVERY = 10
 #: Frames that are compared or projected at a time.
 _CHUNK_FRAMES = 128
+#: Opposite shapes of this weight each are too much.
+_BOTH = 1e-3
 #: A jaw that opens less than this has nothing to correct, and the share of it that is closed is noise.
 _OPEN = 1e-3
 #: The viseme of silence moves nothing; it gets what the others leave, as lip sync engines give it.
@@ -214,10 +219,20 @@ def _solve(
         hessian[second, first] -= settings.symmetry
     limits = _Limits(names, sizes, settings)
     wanted = projected / sizes
-    step = 1.0 / (float(np.linalg.eigvalsh(hessian)[-1]) + 4.0 * pull)
     # Where limits do not matter and frames are not tied, this is the answer; least squares, for shapes
     # that are combinations of others.
-    found = limits.nearest(np.linalg.lstsq(hessian, wanted.T, rcond=None)[0].T)
+    found = np.linalg.lstsq(hessian, wanted.T, rcond=None)[0].T
+    found = _descend(hessian, wanted, pull, limits, found, _ROUGHLY)
+    limits.part_opposites(found)
+    return np.asarray(_descend(hessian, wanted, pull, limits, found, _TOLERANCE) / sizes)
+
+
+def _descend(
+    hessian: Floats, wanted: Floats, pull: float, limits: _Limits, start: Floats, tolerance: float
+) -> Floats:
+    """The allowed y (T, S) at which ½ y·H y − y·wanted, over all frames, plus the temporal term is least."""
+    step = 1.0 / (float(np.linalg.eigvalsh(hessian)[-1]) + 4.0 * pull)
+    found = limits.nearest(start)
     ahead, momentum = found, 1.0
     for iteration in range(_MAX_ITERATIONS):
         slope = ahead @ hessian
@@ -231,12 +246,12 @@ def _solve(
         if np.vdot(ahead - new, change) > 0:  # the momentum points uphill
             momentum = 1.0
         next_momentum = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
-        done = iteration % _CHECK_EVERY == 0 and (np.abs(new - ahead) / sizes).max() <= _TOLERANCE * step
+        asked = (np.abs(new - ahead) / limits.sizes).max() if iteration % _CHECK_EVERY == 0 else np.inf
         ahead = new + ((momentum - 1.0) / next_momentum) * change
         found, momentum = new, next_momentum
-        if done:
+        if asked <= tolerance * step:
             break
-    return np.asarray(found / sizes)
+    return found
 
 
 class _Limits:
@@ -244,20 +259,35 @@ class _Limits:
 
     def __init__(self, names: list[str], sizes: Floats, settings: SolveSettings) -> None:
         controls = [settings.control(name) for name in names]
+        self.sizes = sizes
         self._low = sizes * [control.low for control in controls]
         self._high = sizes * [control.high for control in controls]
-        self._sizes = sizes
         self._pairs = [
             (names.index(name), names.index(base))
             for name, base in CORRECTIVES.items()
             if name in names and base in names
         ]
+        self._opposites = [
+            (names.index(one), names.index(other))
+            for one, other in OPPOSITES
+            if one in names and other in names
+        ]
+
+    def part_opposites(self, found: Floats) -> None:
+        """From now on, none of an opposite in frames that have less of it than of the other."""
+        high = np.broadcast_to(self._high, found.shape).copy()
+        for pair in self._opposites:
+            both = found[:, pair] / self.sizes[list(pair)]
+            frames = np.flatnonzero(both.min(axis=1) > _BOTH)
+            less = np.array(pair)[both[frames].argmin(axis=1)]
+            high[frames, less] = np.maximum(self._low[less], 0.0)
+        self._high = high
 
     def nearest(self, wanted: Floats) -> Floats:
         """(T, S) the allowed weights closest to ``wanted``."""
         found = np.clip(wanted, self._low, self._high)
         for corrective, base in self._pairs:
-            sizes = self._sizes[[corrective, base]]
+            sizes = self.sizes[[corrective, base]]
             ratios = found[:, [corrective, base]] / sizes
             over = ratios[:, 0] > ratios[:, 1]
             if not over.any():
@@ -265,7 +295,7 @@ class _Limits:
             # Both meet at one weight, the one whose distance to the two, as wanted, is least.
             asked = wanted[over][:, [corrective, base]]
             low = np.max(self._low[[corrective, base]] / sizes)
-            high = np.min(self._high[[corrective, base]] / sizes)
+            high = np.min(self._high[..., [corrective, base]] / sizes)
             # Limits that exclude each other: the corrective gives way.
             shared = np.clip(asked @ sizes / (sizes @ sizes), min(low, high), high)
             found[over, corrective] = shared * sizes[0]

@@ -6,15 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codetalker_blender.contracts import ShapeWeights
-
-#: Shapes of which a face shows one at a time.
-_OPPOSITES = (
-    ("jawLeft", "jawRight"),
-    ("mouthLeft", "mouthRight"),
-    *((f"eyeLookUp{side}", f"eyeLookDown{side}") for side in ("Left", "Right")),
-    *((f"eyeLookIn{side}", f"eyeLookOut{side}") for side in ("Left", "Right")),
-    *((f"eyeBlink{side}", f"eyeWide{side}") for side in ("Left", "Right")),
-)
+from codetalker_blender.face.shape_names import OPPOSITES
 
 
 def lively(names: tuple[str, ...], frames: int, fps: float = 30.0, seed: int = 0) -> ShapeWeights:
@@ -29,7 +21,7 @@ def lively(names: tuple[str, ...], frames: int, fps: float = 30.0, seed: int = 0
     for column in range(len(names)):
         heights = np.clip(random.uniform(-1.0, 1.3, len(knots)), 0.0, 1.0)
         values[:, column] = np.interp(times, knots, heights)
-    for first, second in _OPPOSITES:
+    for first, second in OPPOSITES:
         if first in names and second in names:
             one, other = names.index(first), names.index(second)
             turn = values[:, one] > values[:, other]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -161,6 +162,22 @@ def test_the_mouth_never_closes_more_than_the_jaw_opens(arkit: Blendshapes) -> N
         assert (found.of("mouthClose") <= found.of("jawOpen") + 1e-6).all(), controls
 
 
+def test_opposites_do_not_work_against_each_other(arkit: Blendshapes) -> None:
+    """A motion that is not quite the face's own is not explained by a jaw to both sides."""
+    names = ["jawLeft", "jawRight", "jawOpen", "eyeBlinkLeft", "eyeWideLeft"]
+    shapes = arkit.chosen(names)
+    values = np.array([[0.4, 0, 0.2, 1, 0], [0, 0.3, 0.5, 0, 0.6], [0, 0, 0.3, 0.2, 0]], np.float32)
+    strange = played(shapes.offsets, values)
+    strange += (
+        np.random.default_rng(0).normal(scale=0.002, size=(1, shapes.vertex_count, 3)).astype(np.float32)
+    )
+    strange[:, :, 1] *= 1.3
+    found = solve_weights(shapes, strange, 30.0, FREE)
+    for one, other in (("jawLeft", "jawRight"), ("eyeBlinkLeft", "eyeWideLeft")):
+        assert np.minimum(found.of(one), found.of(other)).max() <= 2e-3
+    np.testing.assert_allclose(found.values, values, atol=0.15)
+
+
 def test_shut_lips_stay_shut_when_the_jaw_is_multiplied(arkit: Blendshapes) -> None:
     """p over an open jaw: the corrective keeps its share of the jaw."""
     closed = played(arkit.chosen(["jawOpen", "mouthClose"]).offsets, np.full((3, 2), 0.3, np.float32))
@@ -299,6 +316,17 @@ def test_a_motion_of_another_mesh_is_refused(arkit: Blendshapes) -> None:
         solve_weights(arkit, noise(2), 30.0)
     with pytest.raises(TargetError, match="30"):
         residual(arkit, lively(arkit.names, 2), Basis(np.ones((2, 1), np.float32), noise(1)))
+
+
+@pytest.mark.slow  # for a quiet machine: it measures time
+def test_half_a_minute_takes_half_a_second(arkit: Blendshapes) -> None:
+    motion = arkit.motion(lively(arkit.names, 900))
+    taken = []
+    for _ in range(3):
+        start = time.perf_counter()
+        solve_weights(arkit, motion, 30.0)
+        taken.append(time.perf_counter() - start)
+    assert min(taken) <= 0.5
 
 
 def test_settings_that_mean_nothing_are_refused() -> None:
