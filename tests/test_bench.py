@@ -109,10 +109,10 @@ def chosen_feature(
     seen: list[Tensor] = []
     original = loop.choose
 
-    def watched(features: Tensor | None, logits: Tensor | None) -> Tensor:
+    def watched(features: Tensor | None, logits: Tensor | None, draws: Tensor | None = None) -> Tensor:
         assert features is not None
         seen.append(features[0, 0])
-        return original(features, logits)
+        return original(features, logits, draws)
 
     loop.choose = watched  # type: ignore[method-assign]
     chosen = torch.cat([loop.step()[0] for _ in range(frame + 1)])

@@ -6,6 +6,7 @@ into offsets.  Only torch; loads nothing, chooses no device, returns no losses.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config_checks import check_divides, check_numbers
-from .layers import KeyValueRing, SelfAttention, TimeConv, look_back_mask, sinusoid, time_normalise
+from .layers import KeyValueRing, Ring, SelfAttention, TimeConv, look_back_mask, sinusoid, time_normalise
 
 #: Slope of LeakyReLU below zero.
 LEAK = 0.2
@@ -134,7 +135,7 @@ class Block(nn.Module):
             attended = self.attention.attend(self.attention_norm(x[:, part]), keys, values)
             x[:, part] = self._mlp(x[:, part] + attended)
 
-    def step(self, x: Tensor, ring: KeyValueRing) -> Tensor:
+    def step(self, x: Tensor, ring: Ring) -> Tensor:
         return self._mlp(x + self.attention.step(self.attention_norm(x), ring))
 
 
@@ -218,11 +219,16 @@ class Trunk(nn.Module):
 
     def step(self, x: Tensor, state: TrunkState) -> Tensor:
         """Causal step form, stride 1: one frame in, one frame out."""
-        state.history, x = self.conv.step(state.history, x)
-        x = self.embed(F.leaky_relu(x, LEAK))
-        for block, ring in zip(cast("list[Block]", list(self.blocks)), state.rings, strict=True):
-            x = block.step(x, ring)
+        state.history, x = self.advance(x, state.history, state.rings)
         return x
+
+    def advance(self, x: Tensor, history: Tensor | None, rings: Sequence[Ring]) -> tuple[Tensor, Tensor]:
+        """:meth:`step` with its past apart: (history for the next frame, one frame)."""
+        history, x = self.conv.step(history, x)
+        x = self.embed(F.leaky_relu(x, LEAK))
+        for block, ring in zip(cast("list[Block]", list(self.blocks)), rings, strict=True):
+            x = block.step(x, ring)
+        return history, x
 
 
 class MotionEncoder(nn.Module):

@@ -91,7 +91,8 @@ class KeyValueRing:
         """
         if self._keys is None or self._values is None:
             shape = (*key.shape[:2], self.window, key.shape[3])
-            self._keys, self._values = key.new_empty(shape), value.new_empty(shape)
+            # zeros: a counted ring looks at all slots, and what is hidden must be finite
+            self._keys, self._values = key.new_zeros(shape), value.new_zeros(shape)
         slot = self.count % self.window
         self._keys[:, :, slot] = key[:, :, 0]
         self._values[:, :, slot] = value[:, :, 0]
@@ -103,6 +104,47 @@ class KeyValueRing:
             first = self.window - 1 - slot
             bias = self._table[:, None, first : first + filled]
         return self._keys[:, :, :filled], self._values[:, :, :filled], bias
+
+    def by_counter(self, counter: Tensor) -> CountedRing:
+        """The same ring, which has been pushed to, for steps numbered by ``counter``."""
+        assert self._keys is not None
+        assert self._values is not None
+        # the doubled table begins with the oldest and ends its first half with the newest
+        biases = None if self._table is None else self._table[:, : self.window].flip(-1)
+        return CountedRing(self._keys, self._values, biases, counter)
+
+
+class CountedRing:
+    """A :class:`KeyValueRing` without numbers that Python knows, so that a CUDA graph can replay its push.
+
+    All slots are returned, and those not filled yet are hidden by the bias.
+    """
+
+    def __init__(self, keys: Tensor, values: Tensor, biases: Tensor | None, counter: Tensor) -> None:
+        """keys, values: (batch, heads, window, head_dim), written into; biases: (heads, window) by age
+
+        counter: (1,) int64, the steps pushed before; its owner counts on
+        """
+        self._keys, self._values, self._biases, self._counter = keys, values, biases, counter
+        self._slots = torch.arange(keys.shape[2], device=keys.device)
+
+    def push(self, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """As :meth:`KeyValueRing.push`."""
+        window = len(self._slots)
+        slot = self._counter % window
+        self._keys.index_copy_(2, slot, key)
+        self._values.index_copy_(2, slot, value)
+        ages = (slot - self._slots) % window
+        hidden = (ages > self._counter)[None, None]
+        if self._biases is None:
+            bias = torch.zeros_like(hidden, dtype=key.dtype)
+        else:
+            bias = self._biases.index_select(1, ages)[:, None]
+        return self._keys, self._values, bias.masked_fill(hidden, -math.inf)
+
+
+#: What a step's attention keeps its past in.
+Ring = KeyValueRing | CountedRing
 
 
 class SelfAttention(nn.Module):
@@ -178,7 +220,7 @@ class SelfAttention(nn.Module):
         query = F.linear(x, self.qkv.weight[:hidden], bias).view(batch, steps, self.heads, -1).transpose(1, 2)
         return self.join(F.scaled_dot_product_attention(query, keys, values, mask, scale=self.scale))
 
-    def step(self, x: Tensor, ring: KeyValueRing) -> Tensor:
+    def step(self, x: Tensor, ring: Ring) -> Tensor:
         """Step form: (batch, 1, hidden) of the newest step; equals the full form's last row."""
         query, key, value = self.split(x)
         keys, values, bias = ring.push(key, value)

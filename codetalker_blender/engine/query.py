@@ -6,6 +6,7 @@ stage 1 makes codes of them.  Only torch; the full form serves training, the ste
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from .config_checks import check_divides, check_numbers
 from .layers import (
     KeyValueRing,
+    Ring,
     SelfAttention,
     WindowAttention,
     age_bias,
@@ -119,7 +121,7 @@ class QueryLayer(nn.Module):
         """heard: of ``cross_attention.prepare``"""
         return self._after(x, self.self_attention(x, bias), heard)
 
-    def step(self, x: Tensor, ring: KeyValueRing, heard: Tensor) -> Tensor:
+    def step(self, x: Tensor, ring: Ring, heard: Tensor) -> Tensor:
         return self._after(x, self.self_attention.step(x, ring), heard)
 
 
@@ -232,7 +234,17 @@ class CodeQuery(nn.Module):
         """
         index = state.step - state.first
         x = embedding + state.positions[state.step % self.config.period]
-        for layer, ring, heard in zip(self.stack, state.rings, state.heard, strict=True):
-            x = layer.step(x, ring, heard[:, index : index + 1])
+        heard = [prepared[:, index : index + 1] for prepared in state.heard]
         state.step += 1
+        return self.answer(x, state.rings, heard)
+
+    def answer(
+        self, x: Tensor, rings: Sequence[Ring], heard: Sequence[Tensor]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """One step through all layers.  x: (batch, 1, hidden) with its position.
+
+        rings, heard: per layer, the past and the step's own prepared speech
+        """
+        for layer, ring, own in zip(self.stack, rings, heard, strict=True):
+            x = layer.step(x, ring, own)
         return self.heads_out(x)

@@ -33,8 +33,9 @@ class PackedLinear(nn.Module):
         """(..., rows, in) -> (..., rows, out)"""
         rows = x.flatten(0, -2)
         padded = F.pad(rows, (0, 0, 0, -len(rows) % ROWS))
-        product = torch.ops.aten.mkldnn_linear(padded.to_mkldnn(), self._weight, self._bias).to_dense()
-        return torch.as_tensor(product)[: len(rows)].unflatten(0, x.shape[:-1])
+        product = torch.ops.aten.mkldnn_linear(padded.to_mkldnn(), self._weight, self._bias)
+        dense: Tensor = product.to_dense()
+        return dense[: len(rows)].view(*x.shape[:-1], -1)
 
 
 def packed(trunk: Trunk) -> Trunk | None:
