@@ -1,9 +1,11 @@
 """CodeTalker: speech in, facial animation out.
 
     contracts.py errors.py       what flows between the stages, and what a user can cure
-    model_files.py resources.py  model bundles on disk; shipped files and the model library
+    model_files.py resources.py  model bundles on disk; shipped files and the list of models
+    model_library.py             the user's own bundles: added, removed
     array_files.py               arrays ⇄ .npz, all of it or nothing
     motion_files.py street.py    motion ⇄ .npz; one request in, one motion out
+    official_import.py           official checkpoints → a model bundle
     cli.py __main__.py           the command line without Blender
     installation/ checkup.py     pins, environments for the engine; can this installation run?
     engine/                      sound → features → codes → motion (torch, no bpy)

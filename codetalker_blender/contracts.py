@@ -181,7 +181,7 @@ class GenerateRequest:
     model: the bundle's folder
     style: (frames or 1, styles) float32 mix weights of the bundle's speaking styles;
         one row holds for the whole clip, several rows are one per model frame
-        (the last row holds on when the clip is longer)
+        (the last row holds on when the clip is longer; rows beyond its end do nothing)
     device: "auto", "cpu", "cuda" or "mps"
     fps: frames per second wanted; None keeps the model's own
     temperature: 0 takes the nearest code; above it codes are drawn by
@@ -196,3 +196,41 @@ class GenerateRequest:
     fps: float | None = None
     temperature: float | None = None
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class ImportRequest:
+    """Official CodeTalker checkpoints that shall become a model bundle.
+
+    stage1, stage2: the two released ``.pth.tar`` files
+    template: the face they were trained on: .ply, .obj, .npy, .npz or templates.pkl
+    output: the bundle's folder
+    subject: whose template to take, where the file holds several
+    mesh: .ply or .obj with the face's polygons, or None
+    regions: folder of lve.txt, fdd.txt or FLAME_masks.pkl, or None
+    name: of the model; "" takes the folder's
+    up_axis: the template's up, "X", "Y" or "Z"
+    metres_per_unit: None takes what is known of the face, else 1
+    styles: names of the style rows; () takes the official ones
+    codec_heads, query_heads, speech_heads: the official models' unless the checkpoints are others
+    fps, period: None takes the flavour's own
+    """
+
+    stage1: Path
+    stage2: Path
+    template: Path
+    output: Path
+    subject: str | None = None
+    mesh: Path | None = None
+    regions: Path | None = None
+    name: str = ""
+    description: str = "imported official CodeTalker checkpoint"
+    licence: str = "not stated; see where the checkpoint came from"
+    up_axis: str = "Y"
+    metres_per_unit: float | None = None
+    styles: tuple[str, ...] = ()
+    codec_heads: int = 8
+    query_heads: int = 4
+    speech_heads: int = 12
+    fps: float | None = None
+    period: int | None = None

@@ -45,14 +45,14 @@ def default_model() -> Path:
 def list_models(user_folder: Path | None = None) -> list[Path]:
     """Folders of all bundles: the shipped ones first, then the user's, each by name.
 
-    A folder counts when it holds a ``config.json``; what is in it is not checked here.
+    A folder counts when it holds a ``config.json`` and is not hidden; what is in it is not checked here.
     A user's folder that the disk refuses counts as absent, so that the shipped ones stay in reach.
     """
     found: list[Path] = []
     for library in (assets_folder() / "models", user_folder):
         try:
             if library is not None and library.is_dir():
-                found += sorted(path.parent for path in library.glob(f"*/{CONFIG_FILE}"))
+                found += sorted(path.parent for path in library.glob(f"[!.]*/{CONFIG_FILE}"))
         except OSError:
             continue
     return found

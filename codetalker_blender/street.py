@@ -138,7 +138,7 @@ class _Frames:
         self, request: GenerateRequest, progress: Progress, cancelled: CancelCheck, cache: ModelCache
     ) -> None:
         self._device, self._progress, self._cancelled = request.device, progress, cancelled
-        with _explained(request.device):
+        with explained(request.device):
             with _step("audio", progress, cancelled):
                 from .engine.audio import read_waveform  # noqa: PLC0415 - brings soundfile
 
@@ -177,7 +177,7 @@ class _Frames:
 
     def _offsets(self) -> Iterator[FloatArray]:
         """At the model's own rate."""
-        with _explained(self._device):
+        with explained(self._device):
             for chunk in self._stream:
                 self.codes.append(chunk.codes)
                 yield chunk.offsets
@@ -185,7 +185,7 @@ class _Frames:
 
 def check_sounds(sources: Iterable[AudioSource]) -> None:
     """Refuse the first sound whose file or header is bad, before any work.  Raises UserError."""
-    with _explained("cpu"):
+    with explained("cpu"):
         from .engine.audio import check_header  # noqa: PLC0415 - brings soundfile
 
         for source in sources:
@@ -194,7 +194,7 @@ def check_sounds(sources: Iterable[AudioSource]) -> None:
 
 def examine(device: str = "auto") -> EngineFacts:
     """What this Python has for the engine.  Raises EngineError when a library or the device is missing."""
-    with _explained(device):
+    with explained(device):
         from .engine.facts import engine_facts  # noqa: PLC0415 - brings all of them
 
         return engine_facts(device)
@@ -221,7 +221,7 @@ def _fingerprint(folder: Path) -> tuple[str, ...] | None:
 
 
 @contextmanager
-def _explained(device: str) -> Iterator[None]:
+def explained(device: str) -> Iterator[None]:
     """A missing library and a full memory, as errors that say what to do."""
     try:
         yield

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 MODES = ("worker", "inside")
 #: What a client can be asked to do.
-Task = GenerateRequest | messages.Check
+Task = messages.Task
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: Longer than the worker's own patience with a cancelled job.
@@ -189,7 +189,7 @@ class JobClient:
 
     def _finish(
         self, request: Task, progress: Progress, cancelled: CancelCheck
-    ) -> messages.Done | messages.Checked:
+    ) -> messages.Done | messages.Checked | messages.Imported:
         self.start(request)
         try:
             while True:
@@ -203,7 +203,7 @@ class JobClient:
                 match message:
                     case messages.Progress(stage, done, total):
                         progress(stage, done, total)
-                    case messages.Done() | messages.Checked():
+                    case messages.Done() | messages.Checked() | messages.Imported():
                         return message
                     case messages.Cancelled():
                         raise errors.Cancelled
@@ -275,7 +275,7 @@ class JobClient:
         The final message is None when the worker ended without one.
         """
         process = self._worker()
-        process.send(request if isinstance(request, messages.Check) else messages.Generate(request))
+        process.send(messages.asking(request))
         if self._cancelled.is_set():  # asked for before there was anybody to tell
             process.send_cancel()
         answered = False

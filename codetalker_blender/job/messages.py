@@ -1,9 +1,9 @@
 """The job's protocol: messages ⇄ JSON lines, their arrays ⇄ files in the job's folder.
 
-    parent → worker   Generate, Check, Cancel
-    worker → parent   Ready, then for each Generate any number of Progress and
-                      exactly one of Written, Failed, Cancelled; for each Check
-                      exactly one of Checked, Failed
+    parent → worker   Generate, Import, Check, Cancel
+    worker → parent   Ready, then for each Generate or Import any number of Progress and
+                      exactly one of Written (or Imported), Failed, Cancelled; for each
+                      Check exactly one of Checked, Failed
     client → caller   Progress, and then Done in place of Written
 
 One message is one line, ``{"codetalker": VERSION, "type": ..., ...}`` in UTF-8.  Arrays and packed
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from ..array_files import read_arrays, write_arrays
-from ..contracts import AudioSource, EngineFacts, GenerateRequest, Motion
+from ..contracts import AudioSource, EngineFacts, GenerateRequest, ImportRequest, Motion
 from ..errors import OutputError, UserError
 from ..motion_files import read_motion
 
@@ -41,6 +41,13 @@ class Generate:
     """Run the street for one request."""
 
     request: GenerateRequest
+
+
+@dataclass(frozen=True)
+class Import:
+    """Make official checkpoints a model bundle."""
+
+    request: ImportRequest
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,13 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Imported:
+    """The bundle that was asked for is written.  about: one line about it."""
+
+    about: str
+
+
+@dataclass(frozen=True)
 class Checked:
     """The answer to a Check."""
 
@@ -130,14 +144,27 @@ class Cancelled:
     """The job was cancelled."""
 
 
-Request = Generate | Check | Cancel
+Request = Generate | Import | Check | Cancel
+#: What a client can be asked to do, and what of it is a job with progress.
+Job = GenerateRequest | ImportRequest
+Task = Job | Check
 #: What the job says, and what becomes of it for the client's caller.
-Reply = Progress | Written | Checked | Failed | Cancelled
-LastReply = Written | Checked | Failed | Cancelled
-Said = Progress | Done | Checked | Failed | Cancelled
+Reply = Progress | Written | Imported | Checked | Failed | Cancelled
+LastReply = Written | Imported | Checked | Failed | Cancelled
+Said = Progress | Done | Imported | Checked | Failed | Cancelled
 Message = Request | Ready | Reply
 #: What ends a job for the client's caller.
-FINAL = (Done, Checked, Failed, Cancelled)
+FINAL = (Done, Imported, Checked, Failed, Cancelled)
+
+
+def asking(task: Task) -> Generate | Import | Check:
+    """The message that asks for it."""
+    match task:
+        case GenerateRequest():
+            return Generate(task)
+        case ImportRequest():
+            return Import(task)
+    return task
 
 
 def encode(message: Message, folder: Path) -> bytes:
@@ -146,6 +173,8 @@ def encode(message: Message, folder: Path) -> bytes:
     match message:
         case Generate(request):
             values = _request_values(request, folder)
+        case Import(request):
+            values = _import_values(request)
         case Written(path, report):
             seconds = {stage: float(value) for stage, value in report.seconds.items()}
             values = {**vars(report), "file": path.name, "seconds": seconds, "notes": list(report.notes)}
@@ -173,7 +202,9 @@ def decode(line: bytes, folder: Path) -> Message:
         raise ProtocolError(f"the other side speaks version {version!r} of the protocol, this one {VERSION}")
     readers: dict[str, Callable[[dict[str, Any], Path], Message]] = {
         "Generate": _read_generate,
+        "Import": lambda values, _: _read_import(values),
         "Written": _read_written,
+        "Imported": lambda values, _: Imported(**_fields(values, {"about": str})),
         "Check": lambda values, _: Check(**_fields(values, {"device": str})),
         "Checked": lambda values, _: _read_checked(values),
         "Cancel": lambda values, _: Cancel(**_fields(values, {})),
@@ -306,6 +337,35 @@ def _read_checked(values: dict[str, Any]) -> Checked:
     values = _fields(values, {**texts, "versions": dict})
     _fields(values["versions"], dict.fromkeys(values["versions"], str))
     return Checked(EngineFacts(**values))
+
+
+_PATHS = ("stage1", "stage2", "template", "output", "mesh", "regions")
+_OPTIONAL_TEXT = (str, type(None))
+_IMPORT_FIELDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("stage1", "stage2", "template", "output"), str),
+    **dict.fromkeys(("mesh", "regions", "subject"), _OPTIONAL_TEXT),
+    **dict.fromkeys(("name", "description", "licence", "up_axis"), str),
+    "styles": list,
+    **dict.fromkeys(("codec_heads", "query_heads", "speech_heads"), int),
+    **dict.fromkeys(("metres_per_unit", "fps"), _OPTIONAL_NUMBER),
+    "period": (int, type(None)),
+}
+
+
+def _import_values(request: ImportRequest) -> dict[str, Any]:
+    values = {**vars(request), "styles": list(request.styles)}
+    for name in _PATHS:
+        # The worker has another current directory.
+        values[name] = None if values[name] is None else str(values[name].absolute())
+    return values
+
+
+def _read_import(values: dict[str, Any]) -> Import:
+    values = _fields(values, _IMPORT_FIELDS)
+    if not all(isinstance(name, str) for name in values["styles"]):
+        raise ProtocolError(f"styles must be names: {values['styles']!r:.80}")
+    paths = {name: None if values[name] is None else Path(values[name]) for name in _PATHS}
+    return Import(ImportRequest(**{**values, **paths, "styles": tuple(values["styles"])}))
 
 
 def _read_written(values: dict[str, Any], folder: Path) -> Written:

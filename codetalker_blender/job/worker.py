@@ -1,4 +1,4 @@
-"""The process that runs the model: requests on stdin → progress and results on stdout.  No bpy.
+"""The process that runs the model or imports one: requests on stdin → progress, results on stdout.  No bpy.
 
 ``python -m codetalker_blender.job.worker FOLDER``; ``job/client.py`` starts it and owns FOLDER,
 through which arrays travel.  Runs one job at a time and keeps the last model between jobs.  It
@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .. import street
-from ..contracts import CancelCheck, GenerateRequest
+from ..contracts import CancelCheck, ImportRequest
 from ..errors import Cancelled, UserError
+from ..official_import import import_official
 from . import messages
 
 #: Progress messages are at least this far apart, but for the first and the last of a stage.
@@ -34,15 +35,19 @@ Emit = Callable[[messages.Reply], None]
 
 
 def perform(
-    request: GenerateRequest, emit: Emit, cancelled: CancelCheck, cache: street.ModelCache, folder: Path
+    request: messages.Job, emit: Emit, cancelled: CancelCheck, cache: street.ModelCache, folder: Path
 ) -> None:
-    """Run one request; emits any number of Progress, then exactly one of Written, Failed, Cancelled.
+    """Run one request; emits any number of Progress, then exactly one final message.
 
+    That is Written or, of an import, Imported; or Failed, or Cancelled.
     folder: the job's, for the result
     """
     stages = _Stages(emit)
     path = messages.result_file(folder)
     try:
+        if isinstance(request, ImportRequest):
+            emit(messages.Imported(import_official(request, stages.progress, cancelled)))
+            return
         made = street.run_to_file(request, path, stages.progress, cancelled, cache)
         report = messages.Report(stages.seconds, made.device, made.frame_count, made.notes)
         emit(messages.Written(path, report))
@@ -97,7 +102,7 @@ class _Stages:
 class _Job:
     """One request and whether its end was asked for."""
 
-    def __init__(self, request: GenerateRequest | messages.Check) -> None:
+    def __init__(self, request: messages.Task) -> None:
         self.request = request
         self.cancelled = threading.Event()
         self.over = threading.Event()
@@ -150,7 +155,7 @@ class Worker:
         try:
             for line in self._requests:
                 match messages.decode(line, self._folder):
-                    case messages.Generate(request):
+                    case messages.Generate(request) | messages.Import(request):
                         latest = _Job(request)
                         self._jobs.put(latest)
                     case messages.Check() as check:

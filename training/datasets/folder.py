@@ -23,10 +23,9 @@ import numpy as np
 from codetalker_blender.contracts import AudioSource, FaceMesh, FloatArray, Waveform
 from codetalker_blender.engine.audio import read_waveform
 from codetalker_blender.errors import UserError
-from training.import_official import face_of
-from training.meshes import Mesh, read_mesh
-from training.regions import FLAME_FILE, TEXT_FILES, read_regions
-from training.templates import read_templates
+from codetalker_blender.face.meshes import Mesh, read_mesh
+from codetalker_blender.face.regions import FLAME_FILE, TEXT_FILES, read_regions
+from codetalker_blender.face.templates import face_of, read_templates
 
 from .clip import Dataset, VertexMotion, map_positions
 from .recordings import DatasetProblems, Problem, Recording, Survey, read_split

@@ -21,9 +21,9 @@ import numpy as np
 from codetalker_blender.contracts import FloatArray, Waveform
 from codetalker_blender.engine.resampling import resample
 from codetalker_blender.errors import UserError
+from codetalker_blender.face.plain_pickles import read_plain_pickle
+from codetalker_blender.face.templates import read_templates
 from codetalker_blender.face.topology import FLAME
-from training.plain_pickles import read_plain_pickle
-from training.templates import read_templates
 
 from .clip import SPEECH_RATE_HZ, Dataset, VertexMotion, map_positions
 from .folder import (

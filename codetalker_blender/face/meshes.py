@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codetalker_blender.contracts import FloatArray, IntArray
-from codetalker_blender.errors import UserError
+from ..contracts import FloatArray, IntArray
+from ..errors import UserError
 
 _PLY_NUMBERS = {
     **dict.fromkeys(("char", "int8"), "i1"),

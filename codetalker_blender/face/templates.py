@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from codetalker_blender.contracts import FloatArray
-from codetalker_blender.errors import UserError
-
+from ..contracts import REGION_NAMES, FaceMesh, FloatArray, IntArray
+from ..errors import UserError
+from . import topology
 from .meshes import Mesh, read_mesh
 from .plain_pickles import read_plain_pickle
+from .topology import KnownTopology
 
 _KINDS = ".ply, .obj, .npy, .npz or .pkl"
 
@@ -55,6 +56,45 @@ def read_templates(path: Path) -> dict[str, FloatArray]:
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"'{path}' holds no templates by subject.", "Give the data set's own templates file.")
     return {str(name): _positions(value, f"{path}: {name}") for name, value in content.items()}
+
+
+def face_of(template: Mesh, mesh: Mesh | None, regions: Mapping[str, IntArray]) -> FaceMesh:
+    """The bundle's face: template positions, the mesh's triangles (else the template's own) and regions.
+
+    What the known topologies tell (:func:`known_face`) stands in for the mid-lip vertices.  Raises UserError.
+    """
+    count = len(template.vertices)
+    if mesh is not None and len(mesh.vertices) != count:
+        raise UserError(
+            f"The mesh has {len(mesh.vertices)} vertices but the template has {count}.",
+            "Give the mesh of the same face.",
+        )
+    if mesh is not None and not len(mesh.triangles):
+        raise UserError(
+            "The mesh has no faces, so it gives no triangles.", "Give a mesh with faces, or none."
+        )
+    triangles = template.triangles if mesh is None else mesh.triangles
+    known = known_face(triangles, count)
+    empty = np.zeros(0, np.int32)
+    return FaceMesh(
+        vertices=template.vertices,
+        triangles=triangles,
+        mid_lips=np.array(known.mid_lips if known else (), np.int32),
+        lip_corners=empty,
+        regions={name: regions.get(name, empty) for name in REGION_NAMES},
+    )
+
+
+def known_face(triangles: IntArray, vertex_count: int) -> KnownTopology | None:
+    """The published topology that a face is, if any: the one rule for its scale and its mid-lip vertices.
+
+    Triangles decide where there are any, in either winding, as for the mesh to be animated
+    (``topology.compare``).  Without them the bundle takes those of the first recognised mesh, so the
+    count decides.
+    """
+    if len(triangles):
+        return topology.recognise(triangles) or topology.recognise(triangles[:, ::-1])
+    return next((known for known in topology.KNOWN_TOPOLOGIES if known.vertex_count == vertex_count), None)
 
 
 def _chosen(templates: Mapping[str, FloatArray], subject: str | None, path: Path) -> str:

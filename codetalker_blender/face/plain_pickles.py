@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from codetalker_blender.errors import UserError
+from ..errors import UserError
 
 #: Number formats that an array may have: booleans, integers, floats; kind and size.
 _FORMATS = {f"{kind}{size}" for kind in "iu" for size in (1, 2, 4, 8)} | {"b1", "f2", "f4", "f8"}

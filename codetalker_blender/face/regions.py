@@ -11,9 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from codetalker_blender.contracts import IntArray
-from codetalker_blender.errors import UserError
-
+from ..contracts import IntArray
+from ..errors import UserError
 from .plain_pickles import read_plain_pickle
 
 TEXT_FILES = {"lve.txt": "lips", "fdd.txt": "upper_face"}
