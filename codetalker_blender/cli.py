@@ -26,13 +26,11 @@ from pathlib import Path
 from types import FrameType
 from typing import IO, NoReturn, TextIO
 
-import numpy as np
-
 from . import checkup, resources, street
 from .array_files import check_writable, mode_of
-from .contracts import AudioSource, FloatArray, GenerateRequest, no_progress
+from .contracts import AudioSource, GenerateRequest, no_progress
 from .errors import BundleError, Cancelled, OutputError, UserError
-from .model_files import ModelCard, read_card
+from .model_files import read_card
 
 DONE, REFUSED, BUG, CANCELLED = 0, 2, 3, 130
 _LOWEST_FPS, _HIGHEST_FPS = 1, 1000
@@ -91,10 +89,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     make.add_argument("audio", nargs="+", type=Path, metavar="AUDIO", help="sound file with speech")
     make.add_argument("--model", metavar="NAME|DIR", help="model bundle (default: the one that comes along)")
-    style = make.add_mutually_exclusive_group()
-    style.add_argument("--style", metavar="NAME", help="speaking style (default: the model's first)")
-    style.add_argument(
-        "--style-mix", nargs=3, metavar=("A", "B", "W"), help="W x style A + (1 - W) x style B, W from 0 to 1"
+    make.add_argument(
+        "--style",
+        metavar="NAME|A=0.3,B=0.7",
+        help="speaking style, or several with weights that add up to 1 (default: the model's first)",
     )
     for command in (make, check):
         command.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
@@ -102,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
         "--fps", type=_fps, metavar="N", help="frames per second, 1 to 1000 (default: the model's)"
     )
     make.add_argument(
+        "--variation",
         "--temperature",
+        dest="temperature",
         type=_not_negative,
         metavar="T",
         help="0 takes the nearest code, above it codes are drawn (default: the model's)",
@@ -196,7 +196,8 @@ def _generate(options: argparse.Namespace, stderr: TextIO) -> None:
     outputs = _outputs(options.audio, options.output)
     model = resources.find_model(options.model) if options.model is not None else resources.default_model()
     card = read_card(model)
-    style, style_name = _style(card, options)
+    style_name = card.styles[0] if options.style is None else options.style
+    style = card.style_mix(style_name)
     street.check_sounds(AudioSource(audio) for audio in options.audio)
     with _folder_for(outputs[0], options.output):
         for path in outputs:
@@ -274,25 +275,6 @@ def _folder_for(path: Path, named: Path) -> Iterator[None]:
         if made and not any(named.iterdir()):
             named.rmdir()
         raise
-
-
-def _style(card: ModelCard, options: argparse.Namespace) -> tuple[FloatArray, str]:
-    """Mix weights (1, styles) float32 and a name for them.  Raises UserError."""
-    mix = np.zeros((1, len(card.styles)), np.float32)
-    if options.style_mix is None:
-        name = options.style if options.style is not None else card.styles[0]
-        mix[0, card.style_row(name)] = 1.0
-        return mix, name
-    first, second, text = options.style_mix
-    try:
-        weight = float(text)
-    except ValueError:
-        weight = math.nan
-    if not 0.0 <= weight <= 1.0:
-        raise UserError(f"The weight of --style-mix must lie between 0 and 1, not '{text}'.")
-    mix[0, card.style_row(first)] += weight
-    mix[0, card.style_row(second)] += 1.0 - weight
-    return mix, f"{weight:g} * {first} + {1.0 - weight:g} * {second}"
 
 
 class _Bar:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .contracts import REGION_NAMES, FaceMesh
+from .contracts import REGION_NAMES, FaceMesh, FloatArray
 from .errors import BundleError
 
 FORMAT_VERSION = 1
@@ -73,6 +73,32 @@ class ModelCard:
             f"The model '{self.name}' has no style called '{name}'.",
             f"It has: {', '.join(self.styles)}.",
         )
+
+    def style_mix(self, text: str) -> FloatArray:
+        """A style's name, or "A=0.3,B=0.7" -> mix weights (1, styles) float32.
+
+        Raises BundleError for a name that there is not, a weight that is none, and weights that do not
+        add up to 1.
+        """
+        mix = np.zeros((1, len(self.styles)), np.float32)
+        if text in self.styles or "=" not in text:
+            mix[0, self.style_row(text)] = 1.0
+            return mix
+        for part in text.split(","):
+            name, equals, number = part.rpartition("=")
+            try:
+                weight = float(number)
+            except ValueError:
+                weight = math.nan
+            if not equals or not 0.0 <= weight <= 1.0:
+                raise BundleError(
+                    f"'{part.strip()}' in the style '{text}' is no name with a weight from 0 to 1.",
+                    "Write it like A=0.3,B=0.7.",
+                )
+            mix[0, self.style_row(name.strip())] += weight
+        if not math.isclose(total := float(mix.sum()), 1.0, abs_tol=1e-3):
+            raise BundleError(f"The weights of the style '{text}' add up to {total:g}.", "They must give 1.")
+        return mix
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -77,12 +77,13 @@ class MotionStream:
         if waveform.rate_hz != SAMPLE_RATE_HZ:
             raise ValueError(f"generate needs {SAMPLE_RATE_HZ} Hz, not {waveform.rate_hz}")
         style_rows(style, bundle.query.config.styles, torch.device("cpu"))
-        self._bundle, self._samples, self._style = bundle, waveform.samples, style
+        self._bundle, self._samples = bundle, waveform.samples
         self.device = choose_device(device)
         self._sampling = (bundle.card.temperature if temperature is None else temperature, seed)
         self._precision, self._history = precision, history
         self._progress, self._cancelled = progress, cancelled
         self.frame_count = bundle.speech.motion_frames(len(waveform.samples))
+        self._style = style[: max(self.frame_count, 1)]  # there may be more rows than the clip has frames
         self.vertex_count = bundle.codec.config.vertex_count
         self.fps = bundle.card.fps
         self.notes: list[str] = []
@@ -254,7 +255,9 @@ def generate_batch(
         codec,
         bundle.query,
         torch.cat([held(part, speech[0].shape[1]) for part in speech]),
-        torch.cat([held(step_styles(bundle, styles[clip], place), steps[0]) for clip in order]),
+        torch.cat(
+            [held(step_styles(bundle, styles[clip], place), steps[0])[:, : steps[0]] for clip in order]
+        ),
         CodeSampler(
             bundle.card.temperature if temperature is None else temperature,
             [(seeds[clip] if seeds is not None else 0) for clip in order],
@@ -307,9 +310,11 @@ def held(rows: Tensor, count: int) -> Tensor:
 
 
 def step_styles(bundle: Bundle, style: FloatArray, device: torch.device) -> Tensor:
-    """One row per frame, of which a step of P frames takes its first: (1, steps or 1, styles)."""
+    """One row per frame, of which a step of P frames takes its first: (1, steps, styles); the last holds."""
     rows = style_rows(style, bundle.query.config.styles, device)
-    return rows[:, :: bundle.codec.config.temporal_unit]
+    unit = bundle.codec.config.temporal_unit
+    # one step more than the rows make: what holds on is the last row, even where no step begins with it
+    return held(rows, -(-rows.shape[1] // unit) * unit + 1)[:, ::unit]
 
 
 def decode_states(codec: Codec, codes: Tensor, frames: int, fps: float, history: History) -> Iterator[Tensor]:

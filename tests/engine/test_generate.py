@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -210,6 +211,15 @@ def test_style_per_frame(bundles: dict[str, Bundle], name: str) -> None:
     assert not np.array_equal(changed[step:], neutral.codes[step:])
     # the last row holds on
     np.testing.assert_array_equal(run(bundle, waveform, changing[: half + 1]).codes, changed)
+    # rows beyond the end change nothing
+    longer = np.concatenate((changing, np.repeat(NEUTRAL, 50, axis=0)))
+    np.testing.assert_array_equal(run(bundle, waveform, longer).codes, changed)
+    # even where a step's first frame is not the last row's
+    late = constant.copy()
+    late[half - 1 :] = style_of("lively")
+    np.testing.assert_array_equal(
+        run(bundle, waveform, late[:half]).codes[half:], run(bundle, waveform, late).codes[half:]
+    )
 
 
 def test_style_mix_lies_between(bundles: dict[str, Bundle]) -> None:
@@ -218,6 +228,19 @@ def test_style_mix_lies_between(bundles: dict[str, Bundle]) -> None:
     codes = [run(bundle, waveform, style).codes for style in (style_of("neutral"), mix, style_of("calm"))]
     assert not np.array_equal(codes[0], codes[1])
     assert not np.array_equal(codes[1], codes[2])
+
+
+def test_a_blend_is_the_style_between_the_two_in_the_embedding(bundles: dict[str, Bundle]) -> None:
+    """Linear: a model whose own style lies at the blend's point of the embedding speaks as the blend does."""
+    bundle, waveform = bundles["streamable"], speechlike(1.0)
+    mix = 0.3 * style_of("neutral") + 0.7 * style_of("calm")
+    other = copy.deepcopy(bundle)
+    with torch.no_grad():
+        rows = other.query.style_embedding
+        rows[STYLES.index("lively")] = 0.3 * rows[STYLES.index("neutral")] + 0.7 * rows[STYLES.index("calm")]
+    blended = run(bundle, waveform, mix)
+    np.testing.assert_array_equal(blended.codes, run(other, waveform, style_of("lively")).codes)
+    assert not np.array_equal(blended.codes, run(bundle, waveform, style_of("lively")).codes)
 
 
 @pytest.mark.parametrize(
