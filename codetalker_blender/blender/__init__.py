@@ -1,14 +1,18 @@
 """The only folder that imports bpy: reads the scene, asks the job, writes the result.
 
 target.py strips.py models.py   scene, sound file, model library → arrays and paths
+styles.py variation.py          the keyframed mix of two styles → rows; how freely motions are drawn
+library.py imports.py           models added and removed; official checkpoints → a model (import_buttons.py)
 generation.py jobs.py           read the scene → request; run it; motion → take
 takes.py tuning.py              the raw motion in the file; settings of the object + take → shape keys
 keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
-operators.py panels.py          buttons and sidebar
+operators.py panels.py          buttons and sidebar (model_panels.py: models)
 properties.py preferences.py    the settings; preferences_layout.py: how the latter look
+presets.py                      settings kept by name
 installation_operators.py       their buttons: engine_setup.py sets the engine up, examination.py checks all
 ticker.py                       redraws meanwhile
 command.py render.py            the command line inside Blender; preview and video
+translations.py                 the panel's words in other languages
 compat.py                       every Blender version difference
 """
 
@@ -22,19 +26,37 @@ def _classes() -> tuple[type, ...]:
 
     Imported here, so that ``python -m ...blender.command`` does not find its own module loaded.
     """
-    from . import installation_operators, operators, panels, preferences, properties  # noqa: PLC0415
+    from . import (  # noqa: PLC0415
+        import_buttons,
+        imports,
+        installation_operators,
+        library,
+        model_panels,
+        operators,
+        panels,
+        preferences,
+        presets,
+        properties,
+        variation,
+    )
 
     return (
         preferences.CODETALKER_AP_preferences,
         properties.CODETALKER_PG_scene,
         properties.CODETALKER_PG_object,
+        imports.CODETALKER_PG_import,
         operators.CODETALKER_OT_generate,
         operators.CODETALKER_OT_cancel,
         operators.CODETALKER_OT_rewrite,
         operators.CODETALKER_OT_reset_tuning,
         operators.CODETALKER_OT_remove,
         *installation_operators.CLASSES,
+        *library.CLASSES,
+        *import_buttons.CLASSES,
+        *variation.CLASSES,
+        *presets.CLASSES,
         panels.CODETALKER_PT_generate,
+        *model_panels.CLASSES,
         panels.CODETALKER_PT_tuning,
         panels.CODETALKER_PT_sampling,
     )
@@ -42,24 +64,29 @@ def _classes() -> tuple[type, ...]:
 
 def register() -> None:
     """Register the classes, ``scene.codetalker``, ``object.codetalker`` and the command line."""
-    from . import command, properties  # noqa: PLC0415
+    from . import command, imports, properties, translations  # noqa: PLC0415
 
     for cls in _classes():
         bpy.utils.register_class(cls)
     bpy.types.Scene.codetalker = bpy.props.PointerProperty(type=properties.CODETALKER_PG_scene)
     bpy.types.Object.codetalker = bpy.props.PointerProperty(type=properties.CODETALKER_PG_object)
+    bpy.types.WindowManager.codetalker_import = bpy.props.PointerProperty(type=imports.CODETALKER_PG_import)
+    translations.register()
     command.register()
 
 
 def unregister() -> None:
-    """End a running job, set-up or check, then take everything back."""
-    from . import command, engine_setup, examination, jobs, ticker  # noqa: PLC0415
+    """End a running job, import, set-up or check, then take everything back."""
+    from . import command, engine_setup, examination, imports, jobs, ticker, translations  # noqa: PLC0415
 
     jobs.close_current()
+    imports.close_current()
     engine_setup.close_current()
     examination.close_current()
     ticker.stop()
     command.unregister()
+    translations.unregister()
+    del bpy.types.WindowManager.codetalker_import
     del bpy.types.Object.codetalker
     del bpy.types.Scene.codetalker
     for cls in reversed(_classes()):

@@ -27,8 +27,10 @@ from ..array_files import check_writable
 from ..contracts import Motion
 from ..errors import Cancelled, OutputError, UserError
 from ..job.client import JobError
-from . import examination, generation, jobs, models, render
+from ..model_files import ModelCard
+from . import examination, generation, imports, jobs, library, models, render
 from .preferences import DEVICES, engine_settings, models_folder
+from .properties import CODETALKER_PG_scene
 
 log = logging.getLogger(__name__)
 NAME = "codetalker"
@@ -85,19 +87,35 @@ def _parser() -> argparse.ArgumentParser:
     generate.add_argument("--blend", type=Path, help="the .blend to open (default: the one that is open)")
     generate.add_argument("--target", required=True, help="name of the mesh object")
     generate.add_argument("--model", help="name or folder of a model bundle (default: the shipped one)")
-    generate.add_argument("--style", help="name of a speaking style (default: the model's first)")
+    generate.add_argument(
+        "--style", help="a speaking style, or two like A=0.3,B=0.7 (default: the model's first)"
+    )
     generate.add_argument("--start-frame", type=int, help="default: the current frame")
     generate.add_argument("--device", choices=[row[0] for row in DEVICES])
     generate.add_argument(
-        "--temperature", type=float, help="0 takes the nearest code (default: the model's own)"
+        "--variation",
+        "--temperature",
+        dest="temperature",
+        type=float,
+        help="0 takes the nearest code (default: the model's own)",
     )
     generate.add_argument("--seed", type=int, default=0)
     generate.add_argument("--output", type=Path, required=True, help="the .blend to write")
     generate.set_defaults(action=_generate)
+    take = commands.add_parser("import", help="official checkpoints become a model of yours")
+    for name in ("stage1", "stage2", "template"):
+        take.add_argument(f"--{name}", required=True, metavar="FILE")
+    for name in ("subject", "mesh", "regions", "name", "licence"):
+        take.add_argument(f"--{name}", default="", help="as in the panel")
+    for name in ("codec-heads", "query-heads", "speech-heads"):
+        take.add_argument(f"--{name}", type=int, help="as in the panel")
+    take.set_defaults(action=_import)
     demo = commands.add_parser("demo", help="the demo head speaks: demo.blend, preview.png, demo.mp4")
     demo.add_argument("--audio", type=Path, help="the speech (default: the shipped sentence)")
     demo.add_argument("--model", help="name or folder of a model bundle (default: the shipped one)")
-    demo.add_argument("--style", help="name of a speaking style (default: the model's first)")
+    demo.add_argument(
+        "--style", help="a speaking style, or two like A=0.3,B=0.7 (default: the model's first)"
+    )
     demo.add_argument("--output", type=Path, required=True, help="folder for the results")
     demo.set_defaults(action=_demo)
     check = commands.add_parser("check", help="tell whether this installation can run")
@@ -107,7 +125,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _generate(options: argparse.Namespace) -> int:
     if options.temperature is not None and not options.temperature >= 0:
-        raise UserError(f"The temperature is {options.temperature}.", "It must be 0 or more.")
+        raise UserError(f"The variation is {options.temperature}.", "It must be 0 or more.")
     check_writable(options.output)
     if options.blend is not None:
         _open_blend(options.blend)
@@ -122,13 +140,26 @@ def _generate(options: argparse.Namespace) -> int:
     settings.target = bpy.data.objects[options.target]
     settings.seed = options.seed
     settings.device = options.device or "preferences"
-    settings.use_temperature = options.temperature is not None
-    settings.temperature = options.temperature or 0.0
+    settings.own_variation = -1.0 if options.temperature is None else options.temperature
     _, _, written = _speak(options.audio, options.model, options.style, _Clock())
     _save_blend(options.output)
     for warning in written.warnings:
         sys.stdout.write(f"{warning}\n")
     sys.stdout.write(f"{written} Wrote {options.output}\n")
+    return 0
+
+
+def _import(options: argparse.Namespace) -> int:
+    group = bpy.context.window_manager.codetalker_import
+    for name, value in vars(options).items():
+        if name != "action" and value is not None:
+            setattr(group, "model_name" if name == "name" else name, value)
+    try:
+        run = imports.begin(imports.request_of(group), library.own_folder(), engine_settings())
+        run.wait(_Bar("").show_stage)
+        sys.stdout.write(f"{run.about}\n")
+    finally:
+        imports.close_current()
     return 0
 
 
@@ -212,7 +243,7 @@ def _speak(
     settings.model = models.OTHER_FOLDER
     settings.model_folder = str(folder.resolve())
     card = models.card(folder)
-    settings.style = card.styles[card.style_row(style) if style else 0]
+    _set_style(settings, card, style)
     with clock.stage("read the scene"):
         prepared = generation.prepare(bpy.context)
     bar = _Bar("")
@@ -222,6 +253,16 @@ def _speak(
     with clock.stage("write the keys"):
         written = generation.write(prepared, generation.capture(prepared, motion), report.notes)
     return prepared, motion, written
+
+
+def _set_style(settings: CODETALKER_PG_scene, card: ModelCard, text: str | None) -> None:
+    """The style that the command line names, or the model's first."""
+    weights = card.style_mix(text if text is not None else card.styles[0])[0]
+    spoken = [int(row) for row in weights.nonzero()[0]]
+    if len(spoken) > 2:
+        raise UserError(f"The style '{text}' blends {len(spoken)} styles.", "Here it can be two.")
+    settings.style, settings.style_b = card.styles[spoken[0]], card.styles[spoken[-1]]
+    settings.style_mix = float(weights[spoken[-1]]) if len(spoken) == 2 else 0.0
 
 
 def _open_blend(path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import bpy
 
 #: Options of a path property that may start with ``//``, the .blend's folder; 4.5 asks to be told.
-PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
+PATH_OPTIONS: Any = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
 
 
 def new_fcurves(action: bpy.types.Action, owner: bpy.types.ID) -> Any:

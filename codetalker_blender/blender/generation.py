@@ -12,15 +12,14 @@ import math
 from dataclasses import dataclass
 
 import bpy
-import numpy as np
 
 from ..contracts import FaceMesh, GenerateRequest, Motion
 from ..errors import TargetError, UserError
 from ..model_files import ModelCard, read_card, read_face
-from . import animation, keys, models, strips, takes, tuning
+from . import animation, keys, models, strips, styles, takes, tuning
 from . import target as targets
 from .preferences import engine_settings
-from .properties import CODETALKER_PG_scene, chosen_model
+from .properties import chosen_model
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,7 @@ class Prepared:
     """One run, read from the scene.
 
     audio_file: as the user typed it; start_frame: where the first frame of the motion goes
+    note: a sentence for the animator about what was read, or ""
     """
 
     request: GenerateRequest
@@ -37,6 +37,7 @@ class Prepared:
     target: str
     audio_file: str
     start_frame: int
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,15 +79,16 @@ def prepare(context: bpy.types.Context) -> Prepared:
     target = targets.read_target(settings.target, scene)
     targets.align(target, face, card.name)
     animation.check(settings.target, nla=settings.target.codetalker.use_nla)
+    style, note = styles.mix_rows(scene, card, scene.frame_current)
     engine = engine_settings()
     return Prepared(
         request=GenerateRequest(
             audio=source,
             model=folder,
-            style=_style_mix(settings, card),
+            style=style,
             device=engine.device if settings.device == "preferences" else settings.device,
             fps=strips.frames_per_second(scene),
-            temperature=settings.temperature if settings.use_temperature else None,
+            temperature=settings.own_variation if settings.own_variation >= 0.0 else None,
             seed=settings.seed,
         ),
         card=card,
@@ -95,6 +97,7 @@ def prepare(context: bpy.types.Context) -> Prepared:
         target=target.name,
         audio_file=settings.audio,
         start_frame=scene.frame_current,
+        note=note,
     )
 
 
@@ -130,7 +133,7 @@ def write(prepared: Prepared, take: bytes, notes: tuple[str, ...] = ()) -> Writt
         strips.rename_owner(scene, former, obj.name)
     sound = strips.add_sound(scene, prepared.audio_file, prepared.start_frame, obj.name)
     last = math.ceil(outcome.start_frame) + outcome.frame_count - 1
-    warnings = [*notes, sound, outcome.warning, *_warnings(scene, obj, last)]
+    warnings = [prepared.note, *notes, sound, outcome.warning, *_warnings(scene, obj, last)]
     return Written(
         target=obj.name,
         first_frame=math.floor(outcome.start_frame),
@@ -177,18 +180,11 @@ def checks(context: bpy.types.Context) -> list[Check]:
             refusal = targets.count_obstacle(settings.target.name, count, expected, card.name)
     found.append(Check("Target", refusal.message if refusal else ""))
     found.append(Check("Model", model_reason))
-    if card is not None and settings.style not in card.styles:
+    blended = [settings.style, settings.style_b] if settings.style_mix else [settings.style]
+    if card is not None and not set(blended) <= set(card.styles):
         found.append(Check("Style", "No speaking style is chosen."))
     found.append(Check("Engine", engine_settings().missing()))
     return found
-
-
-def _style_mix(
-    settings: CODETALKER_PG_scene, card: ModelCard
-) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    mix = np.zeros((1, len(card.styles)), np.float32)
-    mix[0, card.style_row(settings.style)] = 1.0
-    return mix
 
 
 def _warnings(scene: bpy.types.Scene, obj: bpy.types.Object, last_frame: int) -> list[str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from .. import resources
+from .. import model_library, resources
 from ..errors import BundleError, UserError
-from ..model_files import CONFIG_FILE, ModelCard, read_card
+from ..face.templates import known_face
+from ..model_files import CONFIG_FILE, ModelCard, read_card, read_face
 
 #: What a list shows that would otherwise be empty; Blender complains about a value without an item.
 NOTHING = "NOTHING"
@@ -47,17 +48,56 @@ def card_or_none(folder: Path) -> ModelCard | None:
 
 def card(folder: Path) -> ModelCard:
     """The bundle's card; re-read only when its file changes, since panels ask on every redraw."""
-    path = folder / CONFIG_FILE
+    return _read_card(folder, _changed_ns(folder))
+
+
+def _changed_ns(folder: Path) -> int:
     try:
-        changed_ns = path.stat().st_mtime_ns
+        return (folder / CONFIG_FILE).stat().st_mtime_ns
     except OSError:
-        changed_ns = 0
-    return _read_card(folder, changed_ns)
+        return 0
 
 
 @lru_cache(maxsize=64)
 def _read_card(folder: Path, changed_ns: int) -> ModelCard:
     return read_card(folder)
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a panel says of a bundle beyond its card's own words.
+
+    face: how many vertices, and which published topology that is, if any
+    looks_back: its codec looks back only, so that a clip of any length costs the same per second
+    size: on the disk, such as "21.5 MB"
+    """
+
+    face: str
+    looks_back: bool
+    size: str
+
+
+def facts(folder: Path) -> ModelFacts:
+    """The bundle's facts; found anew only when its card changes, as ``card``.  Raises BundleError."""
+    return _read_facts(folder, _changed_ns(folder))
+
+
+@lru_cache(maxsize=64)
+def _read_facts(folder: Path, changed_ns: int) -> ModelFacts:
+    known = _read_card(folder, changed_ns)
+    face = read_face(folder, known)
+    topology = known_face(face.triangles, face.vertex_count)
+    return ModelFacts(
+        face=f"{face.vertex_count:,}" + (f" ({topology.name})" if topology else ""),
+        looks_back=bool(known.codec.get("causal")),
+        size=f"{model_library.size_bytes(folder) / 1e6:,.1f} MB",
+    )
+
+
+def refresh() -> None:
+    """Forget what was read of cards and faces."""
+    _read_card.cache_clear()
+    _read_facts.cache_clear()
 
 
 def model_items(user_folder: Path | None) -> list[EnumItem]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ..errors import UserError
-from . import generation, jobs, models, tuning
+from . import generation, jobs, model_panels, models, presets, tuning
 from .installation_operators import CODETALKER_OT_open_preferences
 from .operators import (
     CODETALKER_OT_cancel,
@@ -27,6 +27,9 @@ class CODETALKER_PT_generate(bpy.types.Panel):
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
 
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        presets.CODETALKER_PT_presets.draw_panel_header(self.layout)
+
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         layout.use_property_split = True
@@ -38,7 +41,7 @@ class CODETALKER_PT_generate(bpy.types.Panel):
         column.prop(settings, "model")
         if settings.model == models.OTHER_FOLDER:
             column.prop(settings, "model_folder")
-        column.prop(settings, "style")
+        model_panels.draw_style(column, settings)
         _draw_output(layout, settings.target)
         run = jobs.current()
         if run is not None:
@@ -103,7 +106,7 @@ class CODETALKER_PT_tuning(bpy.types.Panel):
 class CODETALKER_PT_sampling(bpy.types.Panel):
     bl_idname = "CODETALKER_PT_sampling"
     bl_parent_id = CODETALKER_PT_generate.bl_idname
-    bl_label = "Sampling"
+    bl_label = "Variation"
     bl_category = "CodeTalker"
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
@@ -115,11 +118,7 @@ class CODETALKER_PT_sampling(bpy.types.Panel):
         layout.use_property_decorate = False
         settings = context.scene.codetalker
         layout.prop(settings, "device")
-        layout.prop(settings, "use_temperature")
-        row = layout.row()
-        row.enabled = settings.use_temperature
-        row.prop(settings, "temperature")
-        layout.prop(settings, "seed")
+        model_panels.draw_variation(layout, settings)
 
 
 def _draw_output(layout: bpy.types.UILayout, obj: bpy.types.Object | None) -> None:

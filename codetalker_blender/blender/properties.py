@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import bpy
 
 from ..errors import UserError
-from . import compat, models, tuning
+from . import compat, models, presets, tuning
 from .preferences import DEVICES, models_folder
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,20 @@ def _style_items(group: CODETALKER_PG_scene, context: bpy.types.Context | None) 
 
 def _first_style(group: CODETALKER_PG_scene, context: bpy.types.Context) -> None:
     """A style is a row of one model's table and means nothing in another's."""
-    group.property_unset("style")
+    for name in ("style", "style_b"):
+        group.property_unset(name)
+
+
+def _variation(group: CODETALKER_PG_scene) -> float:
+    if group.own_variation >= 0.0:
+        return float(group.own_variation)
+    folder = model_path(group)
+    card = models.card_or_none(folder) if folder else None
+    return card.temperature if card else 0.0
+
+
+def _set_variation(group: CODETALKER_PG_scene, value: float) -> None:
+    group.own_variation = value
 
 
 def _is_mesh(group: CODETALKER_PG_scene, obj: bpy.types.Object) -> bool:
@@ -49,8 +62,10 @@ class CODETALKER_PG_scene(bpy.types.PropertyGroup):
         model_folder: str
         style: str
         device: str
-        use_temperature: bool
-        temperature: float
+        style_b: str
+        style_mix: float
+        own_variation: float
+        variation: float
         seed: int
     else:
         audio: bpy.props.StringProperty(
@@ -75,7 +90,25 @@ class CODETALKER_PG_scene(bpy.types.PropertyGroup):
             options=compat.PATH_OPTIONS,
             update=_first_style,
         )
-        style: bpy.props.EnumProperty(name="Style", description="Speaking style", items=_style_items)
+        style: bpy.props.EnumProperty(
+            name="Style", description="Speaking style", items=_style_items, options=set()
+        )
+        style_b: bpy.props.EnumProperty(
+            name="Second Style",
+            description="Speaking style that Mix leads to",
+            items=_style_items,
+            options=set(),
+        )
+        style_mix: bpy.props.FloatProperty(
+            name="Mix",
+            description=(
+                "How much of the second style is spoken: 0 is the first alone, 1 the second alone; "
+                "keyframes are followed through the speech"
+            ),
+            min=0.0,
+            max=1.0,
+            subtype="FACTOR",
+        )
         device: bpy.props.EnumProperty(
             name="Device",
             description="Where the model runs",
@@ -85,17 +118,29 @@ class CODETALKER_PG_scene(bpy.types.PropertyGroup):
             ),
             default="preferences",
         )
-        use_temperature: bpy.props.BoolProperty(
-            name="Own Temperature", description="Replace the temperature that the model brings"
+        own_variation: bpy.props.FloatProperty(
+            description="The variation that replaces the model's own; below 0 nothing does",
+            default=-1.0,
+            options={"HIDDEN"},
         )
-        temperature: bpy.props.FloatProperty(
-            name="Temperature",
-            description="How freely motion codes are drawn; 0 always takes the nearest code",
+        variation: bpy.props.FloatProperty(
+            name="Variation",
+            description=(
+                "How freely motions are drawn; 0 always takes the likeliest one, and until you change it "
+                "this is what the model brings along"
+            ),
             min=0.0,
-            soft_max=1.0,
+            soft_max=2.0,
+            precision=2,
+            options=set(),
+            get=_variation,
+            set=_set_variation,
         )
         seed: bpy.props.IntProperty(
-            name="Seed", description="Repeats the same drawing of motion codes", min=0
+            name="Seed",
+            description="Number that repeats the same drawing of motions; without variation it does nothing",
+            min=0,
+            options=set(),
         )
 
 
@@ -103,7 +148,7 @@ def _rewrite(group: CODETALKER_PG_object, context: bpy.types.Context) -> None:
     """A setting has changed: the animation follows at once, where there is one that can."""
     obj = group.id_data
     assert isinstance(obj, bpy.types.Object)
-    if tuning.obstacle(obj, context.scene) is not None:
+    if presets.CODETALKER_PT_presets.loading or tuning.obstacle(obj, context.scene) is not None:
         return
     try:
         tuning.rewrite(obj, context.scene)

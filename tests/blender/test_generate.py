@@ -162,7 +162,7 @@ def test_settings_reach_the_request(settings: bpy.types.bpy_struct) -> None:
     request = generation.prepare(bpy.context).request
     assert request.style.tolist() == [[1.0, 0.0, 0.0]]
     assert (request.temperature, request.seed, request.device) == (None, 0, "auto")
-    settings.style, settings.use_temperature, settings.temperature = "lively", True, 0.5
+    settings.style, settings.variation = "lively", 0.5
     settings.seed, settings.device = 3, "cpu"
     request = generation.prepare(bpy.context).request
     assert request.style.tolist() == [[0.0, 1.0, 0.0]]

@@ -28,9 +28,12 @@ class Layout:
         part.enabled = self.enabled
         return part
 
-    row = column = box = _part
+    row = column = box = split = _part
 
-    def label(self, text: str, icon: str = "NONE") -> None:
+    def progress(self, factor: float, text: str) -> None:
+        self.shown.append(text)
+
+    def label(self, text: str, icon: str = "NONE", translate: bool = True) -> None:
         assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
         self.shown.append(text)
 
@@ -43,7 +46,7 @@ class Layout:
         if self.enabled:
             self.settable.append(name)
 
-    def operator(self, name: str, icon: str = "NONE") -> None:
+    def operator(self, name: str, icon: str = "NONE", text: str | None = None) -> None:
         assert icon in bpy.types.UILayout.bl_rna.functions["operator"].parameters["icon"].enum_items
         assert getattr(bpy.ops.codetalker, name.split(".")[1]).get_rna_type().description
         self.shown.append(name)
