@@ -63,21 +63,30 @@ def demo_head_shapes() -> Blendshapes:
 
 
 def demo_head_visemes() -> Blendshapes:
-    """The demo head's 15 visemes, mixed from its ARKit shapes.  Raises UserError as above.
+    """The demo head's 15 visemes.  Raises UserError as above."""
+    return visemes_of(demo_head_shapes())
 
-    The silent one is rest: a shape without offsets.
+
+def visemes_of(shapes: Blendshapes) -> Blendshapes:
+    """The 15 visemes of a face, mixed from its ARKit shapes as the demo head's are.
+
+    The silent one is rest: a shape without offsets.  ARKit shapes that the face lacks are left out.
+    Raises UserError when the installation is damaged.
     """
     path = shipped(f"{_HEAD}/{_SHAPES_FILE}")
-    shapes, arrays = read_blendshapes(path), read_arrays(path)
-    try:
-        names, mixture = arrays["viseme_names"], arrays["viseme_weights"].astype(np.float32)
-    except KeyError as error:
-        raise UserError(f"'{path}' holds no visemes: it lacks {error}.") from error
-    if mixture.shape != (len(names), len(shapes.names)):
+    arrays = read_arrays(path)
+    if missing := [name for name in ("names", "viseme_names", "viseme_weights") if name not in arrays]:
+        raise UserError(
+            f"'{path}' holds no visemes: it lacks '{missing[0]}'.", "Install the extension again."
+        )
+    parts = [str(name) for name in arrays["names"]]
+    mixture = arrays["viseme_weights"].astype(np.float32)
+    names = tuple(str(name) for name in arrays["viseme_names"])
+    if mixture.shape != (len(names), len(parts)):
         raise UserError(f"'{path}': 'viseme_weights' must be one row per viseme, not {mixture.shape}.")
-    return Blendshapes(
-        tuple(str(name) for name in names), np.tensordot(mixture, shapes.offsets, 1).astype(np.float32)
-    )
+    used = [name for name in parts if name in shapes.names]
+    columns = mixture[:, [parts.index(name) for name in used]]
+    return Blendshapes(names, np.tensordot(columns, shapes.chosen(used).offsets, 1).astype(np.float32))
 
 
 def demo_head_face() -> FaceMesh:
