@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,9 +15,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Before anything imports bpy, which reads it once: tests must neither see nor change the preferences,
 # extensions and caches of the person who runs them.
-_BLENDER_FOLDER = tempfile.mkdtemp(prefix="codetalker-blender-")
-os.environ["BLENDER_USER_RESOURCES"] = _BLENDER_FOLDER
-atexit.register(shutil.rmtree, _BLENDER_FOLDER, ignore_errors=True)
+# (Inside a Blender program, which tests.gui starts, bpy is there already, and so is a folder of its own.)
+if "bpy" not in sys.modules:
+    _BLENDER_FOLDER = tempfile.mkdtemp(prefix="codetalker-blender-")
+    os.environ["BLENDER_USER_RESOURCES"] = _BLENDER_FOLDER
+    atexit.register(shutil.rmtree, _BLENDER_FOLDER, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -34,8 +34,11 @@ def command(engine_python: str, *arguments: object) -> subprocess.CompletedProce
     environment = dict(os.environ)
     if engine_python != sys.executable:
         environment[PYTHON_VARIABLE] = engine_python
+    # a Blender program has the extension installed and enabled in its preferences (tests.gui)
+    module = [sys.executable, "-m", "codetalker_blender.blender.command"]
+    program = [bpy.app.binary_path, "--background", "--command", "codetalker"]
     return subprocess.run(
-        [sys.executable, "-m", "codetalker_blender.blender.command", *map(str, arguments)],
+        [*(module if bpy.app.module else program), *map(str, arguments)],
         cwd=ROOT,
         env=environment,
         capture_output=True,

@@ -1,0 +1,85 @@
+"""Acts in which a run does not get to its end."""
+
+from __future__ import annotations
+
+import time
+
+import bpy
+
+from tests.blender import scenes
+from tests.gui import extension
+from tests.gui.hands import Steps
+from tests.gui.stage import Stage
+
+
+def escape_then_again(stage: Stage) -> Steps:
+    """ESC in the middle leaves the scene as it was; the same button then works to the end."""
+    yield from stage.prepare()
+    before = scenes.dump()
+    yield from stage.generate()
+    yield from stage.reach_the_middle()
+    stage.snap("progress")
+    began = time.monotonic()
+    yield from stage.hands.key("ESC", stage.hands.middle())
+    yield from stage.finish()
+    stage.measure("ESC to idle", time.monotonic() - began, "s")
+    yield 0.3
+    _unchanged(before)
+    yield from stage.generate()
+    yield from stage.finish()
+    yield 0.3
+    assert extension.module("blender.tuning").outcome_of(stage.head) is not None, (
+        "the second run wrote nothing"
+    )
+
+
+def cancel_button(stage: Stage) -> Steps:
+    """Cancel in the panel does what ESC does."""
+    yield from stage.prepare()
+    before = scenes.dump()
+    yield from stage.generate()
+    yield from stage.reach_the_middle()
+    yield from stage.hands.press("codetalker.cancel")
+    yield from stage.finish()
+    yield 0.3
+    _unchanged(before)
+
+
+def another_file(stage: Stage) -> Steps:
+    """Another file is opened in the middle of a run: the run ends, and the file is as it was saved."""
+    yield from stage.prepare()
+    bpy.ops.wm.save_as_mainfile(filepath=str(stage.project / "prepared.blend"), copy=True)
+    yield from stage.open("prepared.blend")
+    before = scenes.dump()
+    yield from stage.generate()
+    yield from stage.reach_the_middle()
+    yield from stage.open("prepared.blend")
+    assert not extension.is_running(), "the run goes on in the other file"
+    yield from stage.no_worker_left()
+    yield 1.0
+    _unchanged(before)
+
+
+def target_removed(stage: Stage) -> Steps:
+    """The target is deleted in the middle of a run: the run ends, and nothing is written."""
+    yield from stage.prepare()
+    yield from stage.generate()
+    yield from stage.reach_the_middle()
+    bpy.data.objects.remove(stage.head)
+    before = scenes.dump()
+    yield from stage.finish()
+    yield 0.3
+    _unchanged(before)
+
+
+def quit_in_the_middle(stage: Stage) -> Steps:
+    """Ends with a run at work, and the session quits Blender then; __main__ looks at what is left."""
+    yield from stage.prepare()
+    yield from stage.generate()
+    yield from stage.reach_the_middle()
+    assert stage.workers, "no worker process was seen"
+
+
+def _unchanged(before: dict[str, object]) -> None:
+    changes = scenes.differences(before, scenes.dump())
+    assert not changes, f"{len(changes)} changes: {changes[:3]}"
