@@ -1,6 +1,6 @@
 """Install the built zip in a real Blender, run tests/blender there and play the acts in its window.
 
-    python -m tests.gui BLENDER ZIP [--only suite|acts] [pytest arguments]
+    python -m tests.gui BLENDER ZIP [--only suite|ACT ...] [pytest arguments]
 
 BLENDER is a program, or a folder that holds a whole Linux system with one.  Ends with pytest's kind of
 line and 0, or 1 when something failed; pictures, figures and logs are in build/screens/.
@@ -44,7 +44,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.gui", description=__doc__, allow_abbrev=False)
     parser.add_argument("blender")
     parser.add_argument("archive", type=Path)
-    parser.add_argument("--only", choices=("suite", "acts"))
+    parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="the suite, or some acts")
     options, extra = parser.parse_known_args()
     if Path(options.blender).is_dir():
         return _inside(Path(options.blender).resolve(), sys.argv[2:])
@@ -78,10 +78,14 @@ def _test(program: Program, options: argparse.Namespace, extra: list[str]) -> in
     enabled = program.install(options.archive.resolve(), SCREENS / "install.log")
     fault = "" if enabled else f"Blender does not enable it; see {SCREENS / 'install.log'}"
     report.check(f"{options.archive.name} installs", fault)
-    if enabled and options.only != "acts":
+    if enabled and (not options.only or "suite" in options.only):
         _run_suite(program, report, extra)
-    if enabled and options.only != "suite":
-        _run_sessions(program, report)
+    sessions = {
+        name: [act for act in acts if not options.only or act.startswith(tuple(options.only))]
+        for name, acts in SESSIONS.items()
+    }
+    if enabled and any(sessions.values()):
+        _run_sessions(program, report, sessions)
     report.write(SCREENS / "report.json")
     print(report.table())
     print(f"tests.gui: pictures, figures and logs are in {SCREENS.relative_to(ROOT)}")
@@ -100,7 +104,7 @@ def _run_suite(program: Program, report: Report, extra: list[str]) -> None:
     report.add_suite(junit, status)
 
 
-def _run_sessions(program: Program, report: Report) -> None:
+def _run_sessions(program: Program, report: Report, sessions: dict[str, list[str]]) -> None:
     reason = display.missing()
     if reason:
         report.skip("the acts in a window", reason)
@@ -110,7 +114,7 @@ def _run_sessions(program: Program, report: Report) -> None:
     for name in ("demo_head.blend", "speech/demo.flac"):
         shutil.copy2(ROOT / "assets" / name, project / name)
     with display.display(SCREENS / "xvfb.log") as screen:
-        for name, acts in SESSIONS.items():
+        for name, acts in ((name, acts) for name, acts in sessions.items() if acts):
             _run_session(program, report, name, acts, screen)
 
 

@@ -57,6 +57,16 @@ def take_picture(path: Path, display_name: str, box: tuple[int, int, int, int] |
     path.parent.mkdir(parents=True, exist_ok=True)
     crop = ["-crop", "{2}x{3}+{0}+{1}".format(*box), "+repage"] if box else []
     # A screenshot by Blender itself is black under Xvfb.  256 colours are plenty for an interface.
-    options = ["-silent", "-window", "root", *crop, "-colors", "256", "-define", "png:compression-level=9"]
+    options = [
+        "-silent",
+        "-window",
+        "root",
+        *crop,
+        "+dither",
+        "-colors",
+        "256",
+        "-define",
+        "png:compression-level=9",
+    ]
     environment = {**os.environ, "DISPLAY": display_name}
     subprocess.run(["import", *options, str(path)], check=True, env=environment, timeout=60)

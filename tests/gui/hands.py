@@ -17,7 +17,7 @@ Steps = Iterator[float]
 Search = Generator[float, None, Any]
 #: Long enough for Blender to take an event in, and for a button to notice the mouse.
 _EVENT_S, _HOVER_S = 0.08, 0.04
-_STRIDE = 7  # pixels; a button is about 20 high
+_STRIDE = 11  # pixels; a button is about 20 high
 
 
 class Hands:
@@ -64,7 +64,7 @@ class Hands:
         self.window.event_simulate(type="LEFTMOUSE", value="RELEASE", x=end[0], y=end[1])
         yield _EVENT_S
 
-    def key(self, name: str, place: tuple[int, int], *, ctrl: bool = False, shift: bool = False) -> Steps:
+    def key(self, name: Any, place: tuple[int, int], *, ctrl: bool = False, shift: bool = False) -> Steps:
         """Press and release a key or a mouse button with the mouse at a place."""
         for value in ("PRESS", "RELEASE"):
             self.window.event_simulate(type=name, value=value, x=place[0], y=place[1], ctrl=ctrl, shift=shift)
@@ -96,6 +96,7 @@ class Hands:
             yield 2 * _EVENT_S
             if self._under_mouse(area) == name:
                 return self._known[name]
+        seen: set[str] = set()
         for _ in range(3):
             region = self.region("UI", area)
             x = region.x + round(0.62 * region.width)
@@ -103,26 +104,26 @@ class Hands:
                 self.move((x, y))
                 yield _HOVER_S
                 found = self._under_mouse(area)
-                if found and found not in self._known:
-                    yield _HOVER_S
                 if found:
-                    # the upper edge was met first; a little lower is surely inside
-                    self._known[found] = (x, y - 2)
+                    seen.add(found)
+                    self._known[found] = (x, y)
                 if found == name:
-                    return self._known[name]
+                    return x, y
             for _ in range(8):
                 yield from self.key("WHEELDOWNMOUSE", self.middle("UI", area))
             self._known.clear()
-        raise AssertionError(f"no '{name}' can be found in the sidebar; seen: {sorted(self._known)}")
+        raise AssertionError(f"no '{name}' can be found in the sidebar; seen: {sorted(seen)}")
 
     def _under_mouse(self, area: str) -> str:
         """The operator or property of the button that the mouse has lit up, or ""."""
+        manager, of_button = bpy.context.window_manager, bpy.ops.ui
+        manager.clipboard = ""
         with self.over("UI", area):
-            prop = getattr(bpy.context, "property", None)
-            if prop:
-                return str(prop[1])
-            if bpy.ops.ui.copy_python_command_button.poll():
-                bpy.context.window_manager.clipboard = ""
-                bpy.ops.ui.copy_python_command_button()
-        said = bpy.context.window_manager.clipboard
-        return said.removeprefix("bpy.ops.").partition("(")[0] if said.startswith("bpy.ops.") else ""
+            if of_button.copy_python_command_button.poll():  # type: ignore[call-arg]
+                of_button.copy_python_command_button()  # bpy.ops.codetalker.generate()
+            elif of_button.copy_data_path_button.poll():  # type: ignore[call-arg]
+                of_button.copy_data_path_button(full_path=True)  # bpy.data.scenes["Scene"].codetalker.audio
+        said = manager.clipboard
+        if said.startswith("bpy.ops."):
+            return said.removeprefix("bpy.ops.").partition("(")[0]
+        return said.rpartition('"].')[2]

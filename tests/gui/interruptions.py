@@ -18,13 +18,14 @@ def escape_then_again(stage: Stage) -> Steps:
     before = scenes.dump()
     yield from stage.generate()
     yield from stage.reach_the_middle()
+    yield 0.3  # until it is drawn
     stage.snap("progress")
     began = time.monotonic()
     yield from stage.hands.key("ESC", stage.hands.middle())
     yield from stage.finish()
     stage.measure("ESC to idle", time.monotonic() - began, "s")
     yield 0.3
-    _unchanged(before)
+    _unchanged(stage, before)
     yield from stage.generate()
     yield from stage.finish()
     yield 0.3
@@ -42,7 +43,7 @@ def cancel_button(stage: Stage) -> Steps:
     yield from stage.hands.press("codetalker.cancel")
     yield from stage.finish()
     yield 0.3
-    _unchanged(before)
+    _unchanged(stage, before)
 
 
 def another_file(stage: Stage) -> Steps:
@@ -57,7 +58,7 @@ def another_file(stage: Stage) -> Steps:
     assert not extension.is_running(), "the run goes on in the other file"
     yield from stage.no_worker_left()
     yield 1.0
-    _unchanged(before)
+    _unchanged(stage, before)
 
 
 def target_removed(stage: Stage) -> Steps:
@@ -69,7 +70,7 @@ def target_removed(stage: Stage) -> Steps:
     before = scenes.dump()
     yield from stage.finish()
     yield 0.3
-    _unchanged(before)
+    _unchanged(stage, before)
 
 
 def quit_in_the_middle(stage: Stage) -> Steps:
@@ -80,6 +81,6 @@ def quit_in_the_middle(stage: Stage) -> Steps:
     assert stage.workers, "no worker process was seen"
 
 
-def _unchanged(before: dict[str, object]) -> None:
-    changes = scenes.differences(before, scenes.dump())
+def _unchanged(stage: Stage, before: dict[str, object]) -> None:
+    changes = stage.changes_since(before)
     assert not changes, f"{len(changes)} changes: {changes[:3]}"

@@ -60,8 +60,9 @@ class Program:
                     process.wait()
 
     def call(self, function: str, *arguments: object, limit_s: float, log: Path | None = None) -> int:
-        """Run one function of this package ("suite.run") in Blender, without a window."""
-        return self.run(["--background", "--python-expr", call(function, *arguments)], limit_s, log)
+        """Run one function of this package ("suite.run") in Blender, without a window or any extension."""
+        words = ["--background", "--factory-startup", "--python-expr", call(function, *arguments)]
+        return self.run(words, limit_s, log)
 
     def version(self) -> str:
         """Like "4.3.2".  OSError when this is no Blender."""

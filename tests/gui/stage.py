@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ import bpy
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.blender import scenes
 from tests.gui import extension
 from tests.gui.display import take_picture
 from tests.gui.hands import Hands, Search, Steps
@@ -56,7 +58,7 @@ class Stage:
         self.hands.area(area).spaces.active.show_region_ui = True
         yield 0.4
         region = self.hands.region("UI", area)
-        region.active_panel_category = "CodeTalker"
+        region.active_panel_category = "CodeTalker"  # type: ignore[assignment]
         yield 0.3
         if region.width < 300:
             edge = (region.x, region.y + region.height // 3)
@@ -78,6 +80,14 @@ class Stage:
         yield from self.open()
         self.settings.audio, self.settings.target = AUDIO, self.head
         yield from self.look()
+        with self.hands.over():
+            bpy.ops.ed.undo_push(message="Prepare")
+
+    def changes_since(self, before: dict[str, object]) -> list[str]:
+        """Where the file differs from what ``scenes.dump()`` told before."""
+        lines = scenes.differences(before, scenes.dump())
+        # the setting Target, seen as a custom property, is told by its place in memory
+        return [line for line in lines if not re.match(r"[^:]*custom[^:]*\.target:", line)]
 
     def look(self) -> Steps:
         """See the head through the camera."""

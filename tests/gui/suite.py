@@ -12,19 +12,22 @@ import sys
 from pathlib import Path
 
 PACKAGE = "codetalker_blender"
-_PYTEST = ("pytest", "_pytest", "pluggy", "iniconfig", "packaging", "pygments")
+_PYTEST = ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
 
 
 def copy_pytest(destination: Path) -> None:
     """Outside Blender: pytest and what it needs, and nothing else of this Python, into a folder."""
+    destination.mkdir(exist_ok=True)
     for name in _PYTEST:
         found = importlib.util.find_spec(name)
         if found is None or found.origin is None:
             raise OSError(f"{sys.executable} has no '{name}': run this by build.py")
-        source = Path(found.origin).parent
-        shutil.copytree(
-            source, destination / name, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        source = Path(found.origin)
+        if source.name == "__init__.py":
+            unwanted = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(source.parent, destination / name, ignore=unwanted)
+        else:
+            shutil.copy2(source, destination / source.name)
 
 
 def run(pytest_folder: str, arguments: list[str]) -> None:

@@ -66,5 +66,5 @@ def remove(stage: Stage) -> Steps:
     assert animation is None or animation.action is None, "the action is still there"
     yield from stage.undo()
     assert len(stage.head.data.shape_keys.key_blocks) == keys
-    changes = scenes.differences(spoken, scenes.dump())
+    changes = stage.changes_since(spoken)
     assert not changes, f"undo leaves {len(changes)} changes: {changes[:3]}"
