@@ -318,6 +318,9 @@ def demo(options: argparse.Namespace, extra: list[str]) -> int:
 
 def test(options: argparse.Namespace, extra: list[str]) -> int:
     environment, variables = main_environment(ROOT), {}
+    if options.blender:
+        archive, python = make_package(), make_environment(ROOT, environment)
+        return run([python, "-m", "tests.gui", options.blender, archive, *extra])
     if options.bpy:
         environment = blender_environment(ROOT, options.bpy)
         if find_python(environment.python) is None:
@@ -399,6 +402,7 @@ def argument_parser() -> argparse.ArgumentParser:
     command.add_argument("--audio", metavar="FILE", help="speak this instead of the shipped speech")
     command = add(test, "run the tests; other arguments go to pytest")
     command.add_argument("--bpy", metavar="VERSION", help="run tests/blender in this Blender (like 5.2.3)")
+    command.add_argument("--blender", metavar="PATH", help="install the zip in this Blender; tests and GUI")
     command.add_argument("--slow", action="store_true", help="run the tests that take minutes too")
     add(lint, "ruff and mypy")
     command = add(package, "build/codetalker_blender-VERSION.zip, built and validated by Blender's own tool")

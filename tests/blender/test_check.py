@@ -102,7 +102,7 @@ def test_a_damaged_model_is_found(tmp_path: Path, default_bundle: Path, bare_pyt
     assert "sha256" in lines["Model 'mine'"].problem and not lines["Model 'default'"].problem
 
 
-@pytest.mark.skipif(not bpy.app.module, reason="needs a Python that can import bpy")
+@pytest.mark.skipif(bool(bpy.app.binary_path), reason="needs a Python that can import bpy")
 def test_the_command_tells_the_same(engine_python: str, bare_python: Path, default_bundle: Path) -> None:
     def run(python: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

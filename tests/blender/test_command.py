@@ -38,7 +38,7 @@ def command(engine_python: str, *arguments: object) -> subprocess.CompletedProce
     module = [sys.executable, "-m", "codetalker_blender.blender.command"]
     program = [bpy.app.binary_path, "--background", "--command", "codetalker"]
     return subprocess.run(
-        [*(module if bpy.app.module else program), *map(str, arguments)],
+        [*(program if bpy.app.binary_path else module), *map(str, arguments)],
         cwd=ROOT,
         env=environment,
         capture_output=True,

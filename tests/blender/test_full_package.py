@@ -19,7 +19,7 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-if not bpy.app.module:
+if bpy.app.binary_path:
     pytest.skip("needs a Python that can import bpy", allow_module_level=True)
 
 
