@@ -1,7 +1,7 @@
 """A platform and a Python -> every wheel the engine needs there, and a record of what they are.
 
-pip resolves and fetches; this file tells it for which machine, adds what pip forgets (it evaluates
-``; sys_platform == "win32"`` for the machine it runs on, not for the one it fetches for), and leaves out
+pip resolves and fetches; this file tells it for which machine, finds what packages need there (pip would
+evaluate ``; sys_platform == "win32"`` for the machine it runs on), and leaves out
 what Blender has itself.  Runs in ``.venv``, whose pip and packaging it uses.
 """
 
@@ -115,55 +115,50 @@ def fetch(platform: Platform, python: str, requirements: Sequence[str], folder: 
 
 
 def _plan(platform: Platform, python: str, requirements: Sequence[str], folder: Path) -> Plan:
-    """What is needed, with sizes."""
+    """What is needed, with sizes.
+
+    pip evaluates markers for the machine that it runs on (torch for Linux asks for CUDA), so it is never
+    asked what a package needs, but again and again which versions fit all that is known to be needed.
+    """
     index = ["--extra-index-url", CPU_INDEX] if platform.name.startswith("linux") else []
-    report = folder / "report.json"
-    wanted = list(requirements)
+    report, wanted = folder / "report.json", set(requirements)
     while True:
         _pip(
-            *("install", "--dry-run", "--quiet", "--ignore-installed", "--report", str(report)),
-            *("--target", str(folder / "nowhere"), *index, *_machine(platform, python), *wanted),
+            *("install", "--dry-run", "--quiet", "--ignore-installed", "--no-deps", "--report", str(report)),
+            *("--target", str(folder / "nowhere"), *index, *_machine(platform, python), *sorted(wanted)),
         )
         found = {
             canonicalize_name(item["metadata"]["name"]): item["metadata"]
             for item in json.loads(report.read_text(encoding="utf-8"))["install"]
         }
-        needed = dict(_needed(requirements, found, _environment(platform, python)))
-        forgotten = [str(asked) for name, asked in needed.items() if name not in found]
-        if not forgotten:
+        needed = set(_needed(requirements, found, _environment(platform, python)))
+        if needed <= wanted:
             break
-        if set(forgotten) <= set(wanted):
-            raise BuildError(f"pip does not list {', '.join(forgotten)}, which {platform.name} needs.")
-        wanted += forgotten
+        wanted |= needed
+    names = {canonicalize_name(Requirement(text).name) for text in needed}
     packages = [
         package
         for package in read_plan(report).packages
-        if canonicalize_name(package.name) in needed.keys() - BLENDERS_OWN
+        if canonicalize_name(package.name) in names - BLENDERS_OWN
     ]
     return with_sizes(Plan(tuple(packages)), lambda _share: None)
 
 
 def _needed(
     requirements: Sequence[str], found: Mapping[NormalizedName, Any], environment: dict[str, str]
-) -> Iterator[tuple[NormalizedName, Requirement]]:
-    """(name, a requirement of it) of all that ``requirements`` need, directly or not, in ``environment``.
-
-    What is not in ``found`` is told, too, but what that needs is not known.
-    """
+) -> Iterator[str]:
+    """All that ``requirements`` need in ``environment``, they included, as far as ``found`` tells."""
     waiting, seen = [Requirement(text) for text in requirements], set()
     while waiting:
         asked = waiting.pop()
+        yield f"{asked.name}{asked.specifier}"
         name = canonicalize_name(asked.name)
-        extras = ["", *sorted(asked.extras)]
-        if name not in seen:
-            yield name, Requirement(f"{asked.name}{asked.specifier}")
-        for extra in extras:
-            if (name, extra) in seen:
-                continue
-            seen.update({name, (name, extra)})
+        for extra in {"", *asked.extras} - {extra for known, extra in seen if known == name}:
+            seen.add((name, extra))
             for text in found.get(name, {}).get("requires_dist", ()):
                 needed = Requirement(text)
-                if (needed.marker is None and not extra) or (
+                unconditional = needed.marker is None and not extra
+                if unconditional or (
                     needed.marker is not None and needed.marker.evaluate({**environment, "extra": extra})
                 ):
                     waiting.append(needed)

@@ -44,11 +44,12 @@ def test_a_full_manifest_is_the_slim_one_and_wheels() -> None:
 
 
 def test_wheels_are_chosen_for_the_other_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What pip forgets is added (it knows this machine's markers), what Blender has stays out."""
+    """What is needed there is fetched, what is needed here is not, and what Blender has stays out."""
     index = tmp_path / "index"
     needs = [
         'made-win; sys_platform == "win32"',
-        'made-mac; sys_platform == "darwin"',
+        f'made-here; sys_platform == "{sys.platform}"',
+        "made-deep<2",
         "numpy",
         "made-part[more]",
     ]
@@ -56,6 +57,7 @@ def test_wheels_are_chosen_for_the_other_machine(tmp_path: Path, monkeypatch: py
     make_wheel(index, "made_engine", "1.0", needs, tag="cp311-cp311-win_amd64")
     make_wheel(index, "made_win", "1.0", ["made-deep"])
     make_wheel(index, "made_deep", "1.0")
+    make_wheel(index, "made_deep", "2.0")  # too new for one of those that need it
     make_wheel(index, "made_part", "1.0", ['made-extra; extra == "more"', 'made-mac; extra == "less"'])
     make_wheel(index, "made_extra", "1.0")
     make_wheel(index, "numpy", "2.3.0", tag="cp313-cp313-win_amd64")

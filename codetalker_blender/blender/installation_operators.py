@@ -21,6 +21,7 @@ from .preferences_layout import sentence
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
 
+_DIALOG_WIDTH = 560
 OFFLINE = EngineError(
     "Blender is not allowed to use the network.",
     "Switch on Preferences > System > Network > Allow Online Access, or name a folder of wheels as "
@@ -47,7 +48,7 @@ class CODETALKER_OT_set_up_engine(bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[OperatorReturnItems]:
         if bpy.app.background:
             return self.execute(context)
-        return context.window_manager.invoke_props_dialog(self, width=560)
+        return context.window_manager.invoke_props_dialog(self, width=_DIALOG_WIDTH)
 
     def draw(self, context: bpy.types.Context) -> None:
         environment = managed_environment()
@@ -60,7 +61,7 @@ class CODETALKER_OT_set_up_engine(bpy.types.Operator):
             "First the index is asked for the list of packages and their sizes; they are downloaded only "
             "when you have seen the list and agree.",
         ):
-            sentence(self.layout, text)
+            sentence(self.layout, text, width=_DIALOG_WIDTH)
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         try:

@@ -14,13 +14,19 @@ from ..installation.installer import Installer
 from ..installation.machine import gigabytes
 from ..installation.pins import engine_pins
 from . import engine_setup, examination
-from .preferences import CODETALKER_AP_preferences, engine_settings, known_python, managed_environment
+from .preferences import (
+    PYTHON_VARIABLE,
+    CODETALKER_AP_preferences,
+    engine_settings,
+    known_python,
+    managed_environment,
+)
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import IconItems
 
-#: Characters of a sentence in one line; labels do not wrap by themselves.
-WIDTH = 100
+#: Pixels of a character, and of what stands beside a sentence, at Blender's own scale of 1.
+_CHARACTER, _BESIDE = 6.6, 80
 
 
 def draw(layout: bpy.types.UILayout, preferences: CODETALKER_AP_preferences) -> None:
@@ -38,10 +44,18 @@ def draw(layout: bpy.types.UILayout, preferences: CODETALKER_AP_preferences) -> 
     _draw_check(layout)
 
 
-def sentence(layout: bpy.types.UILayout, text: str, icon: IconItems = "NONE") -> None:
-    """A text of any length, in as many lines as it needs."""
+def sentence(
+    layout: bpy.types.UILayout, text: str, icon: IconItems = "NONE", width: float | None = None
+) -> None:
+    """A text of any length, in as many lines as it needs; labels do not wrap by themselves.
+
+    width: pixels at a scale of 1; None takes the region's
+    """
+    if width is None:
+        width = bpy.context.region.width / bpy.context.preferences.system.ui_scale
+    characters = max(30, int((width - _BESIDE) / _CHARACTER))
     column = layout.column(align=True)
-    for number, line in enumerate(textwrap.wrap(text, WIDTH) or [""]):
+    for number, line in enumerate(textwrap.wrap(text, characters) or [""]):
         column.label(text=line, icon="BLANK1" if number and icon != "NONE" else icon, translate=False)
 
 
@@ -49,6 +63,8 @@ def _draw_bundled(box: bpy.types.UILayout, preferences: CODETALKER_AP_preference
     if missing:
         sentence(box, f"{missing}.", "ERROR")
         sentence(box, "Managed sets an engine up for you; Own Environment takes one that you have.", "INFO")
+    elif engine_settings().python != Path(sys.executable):
+        sentence(box, f"{PYTHON_VARIABLE} names '{engine_settings().python}'.", "CHECKMARK")
     else:
         sentence(box, "The engine is part of this installation.", "CHECKMARK")
 

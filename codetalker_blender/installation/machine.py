@@ -95,5 +95,7 @@ def nvidia_card() -> str:
 
 
 def gigabytes(count: float) -> str:
-    """Bytes for people: "2.4 GB", "180 MB"."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    """Bytes for people: "2.4 GB", "180 MB", "27 KB"."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} KB"

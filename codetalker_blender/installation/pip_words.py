@@ -13,7 +13,7 @@ def why_pip_stopped(log: str) -> str:
         r"ConnectionError|[Nn]ame ?[Rr]esolution|Max retries|[Tt]imed? ?out|ProxyError|[Cc]onnection ", log
     ):
         return "the package index did not answer; check the network and run it again."
-    missing = re.search(r"No matching distribution found for (\S+)", log)
+    missing = re.search(r"No matching distribution found for ([^\s;]+)", log)
     if missing:
         return f"the package index has no {missing[1]} for this machine and this Python."
     lines = [line for line in log.splitlines() if line.strip()]
