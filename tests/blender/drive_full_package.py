@@ -3,7 +3,7 @@
     python drive_full_package.py ZIP                     is it enabled, and is its wheel's module there?
     python drive_full_package.py ZIP worker|inside       the demo head speaks with the bundled engine
 
-Ends with one line of JSON.  A process of its own, with HOME and BLENDER_USER_RESOURCES of its own: Blender
+Leaves answer.json in its home.  A process of its own, with HOME and BLENDER_USER_RESOURCES of its own: Blender
 reads them once, and wheels that were imported cannot be taken back.
 """
 
@@ -66,4 +66,4 @@ def speak(mode: str) -> dict[str, Any]:
 
 if __name__ == "__main__":
     answer = main(*sys.argv[1:])
-    sys.stdout.write(f"\n{json.dumps(answer)}\n")
+    (Path.home() / "answer.json").write_text(json.dumps(answer), encoding="utf-8")
