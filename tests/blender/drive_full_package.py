@@ -3,8 +3,8 @@
     python drive_full_package.py ZIP                     is it enabled, and is its wheel's module there?
     python drive_full_package.py ZIP worker|inside       the demo head speaks with the bundled engine
 
-Leaves answer.json in its home.  A process of its own, with HOME and BLENDER_USER_RESOURCES of its own: Blender
-reads them once, and wheels that were imported cannot be taken back.
+Leaves answer.json in its home.  A process of its own, with HOME and BLENDER_USER_RESOURCES of its own:
+Blender reads them once, and wheels that were imported cannot be taken back.
 """
 
 from __future__ import annotations
