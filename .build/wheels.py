@@ -148,7 +148,8 @@ def _needed(
     requirements: Sequence[str], found: Mapping[NormalizedName, Any], environment: dict[str, str]
 ) -> Iterator[str]:
     """All that ``requirements`` need in ``environment``, they included, as far as ``found`` tells."""
-    waiting, seen = [Requirement(text) for text in requirements], set()
+    waiting = [Requirement(text) for text in requirements]
+    seen: set[tuple[NormalizedName, str]] = set()
     while waiting:
         asked = waiting.pop()
         yield f"{asked.name}{asked.specifier}"
