@@ -1,12 +1,15 @@
 """The only folder that imports bpy: reads the scene, asks the job, writes the result.
 
-target.py strips.py models.py   scene, sound file, model library → arrays and paths
+target.py readiness.py models.py  mesh, model library → arrays and paths; does the one fit the other
+sources.py heard.py mixdown.py  sound file or strip → what the engine reads, and where it is heard
+strips.py                       our sound strip on the timeline
 styles.py variation.py          the keyframed mix of two styles → rows; how freely motions are drawn
 library.py imports.py           models added and removed; official checkpoints → a model (import_buttons.py)
 generation.py jobs.py           read the scene → request; run it; motion → take
 takes.py tuning.py              the raw motion in the file; settings of the object + take → shape keys
 keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
-operators.py panels.py          buttons and sidebar (model_panels.py: models)
+operators.py panels.py sequencer_panel.py  buttons and sidebars (model_panels.py: models)
+demo_head.py                    the shipped head as an object
 properties.py preferences.py    the settings; preferences_layout.py: how the latter look
 presets.py                      settings kept by name
 installation_operators.py       their buttons: engine_setup.py sets the engine up, examination.py checks all
@@ -27,6 +30,7 @@ def _classes() -> tuple[type, ...]:
     Imported here, so that ``python -m ...blender.command`` does not find its own module loaded.
     """
     from . import (  # noqa: PLC0415
+        demo_head,
         import_buttons,
         imports,
         installation_operators,
@@ -37,6 +41,7 @@ def _classes() -> tuple[type, ...]:
         preferences,
         presets,
         properties,
+        sequencer_panel,
         variation,
     )
 
@@ -55,10 +60,12 @@ def _classes() -> tuple[type, ...]:
         *import_buttons.CLASSES,
         *variation.CLASSES,
         *presets.CLASSES,
+        demo_head.CODETALKER_OT_add_demo_head,
         panels.CODETALKER_PT_generate,
         *model_panels.CLASSES,
         panels.CODETALKER_PT_tuning,
         panels.CODETALKER_PT_sampling,
+        sequencer_panel.CODETALKER_PT_sequencer,
     )
 
 

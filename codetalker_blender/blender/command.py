@@ -1,6 +1,7 @@
 """The command line inside Blender: generate onto a mesh of a .blend, and the demo.
 
     blender --background --command codetalker generate AUDIO --blend IN.blend --target NAME --output OUT.blend
+    blender --background --command codetalker generate --strip NAME ...          (a sound strip of the .blend)
     python -m codetalker_blender.blender.command demo --output build/demo        (Blender as a Python module)
 
 Exit codes: 0; 2 for what the user can cure (one line on stderr); 3 for a bug; 130 interrupted.
@@ -28,13 +29,12 @@ from ..contracts import Motion
 from ..errors import Cancelled, OutputError, UserError
 from ..job.client import JobError
 from ..model_files import ModelCard
-from . import examination, generation, imports, jobs, library, models, render
+from . import demo_head, examination, generation, imports, jobs, library, models, render, sources
 from .preferences import DEVICES, engine_settings, models_folder
 from .properties import CODETALKER_PG_scene
 
 log = logging.getLogger(__name__)
 NAME = "codetalker"
-DEMO_HEAD = "CodeTalker Head"
 _handles: list[object] = []
 
 
@@ -83,7 +83,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog=NAME, description="Turn speech into facial animation on a mesh.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     generate = commands.add_parser("generate", help="animate a mesh of a .blend and save it")
-    generate.add_argument("audio", help="the speech")
+    generate.add_argument("audio", nargs="?", help="the speech; it starts at the current frame")
+    generate.add_argument(
+        "--strip", metavar="NAME", help="a sound strip of the .blend as the speech, where it is heard"
+    )
+    generate.add_argument(
+        "--limit-to-scene-range",
+        action="store_true",
+        help="only what lies in the scene's frame range",
+    )
     generate.add_argument("--blend", type=Path, help="the .blend to open (default: the one that is open)")
     generate.add_argument("--target", required=True, help="name of the mesh object")
     generate.add_argument("--model", help="name or folder of a model bundle (default: the shipped one)")
@@ -126,6 +134,12 @@ def _parser() -> argparse.ArgumentParser:
 def _generate(options: argparse.Namespace) -> int:
     if options.temperature is not None and not options.temperature >= 0:
         raise UserError(f"The variation is {options.temperature}.", "It must be 0 or more.")
+    if (options.audio is None) == (options.strip is None):
+        raise _UsageError(f"{NAME} generate: name either a sound file or, with --strip, a sound strip")
+    if options.strip is not None and options.start_frame is not None:
+        raise _UsageError(
+            f"{NAME} generate: a strip is used where it is heard, so --start-frame says nothing"
+        )
     check_writable(options.output)
     if options.blend is not None:
         _open_blend(options.blend)
@@ -141,7 +155,12 @@ def _generate(options: argparse.Namespace) -> int:
     settings.seed = options.seed
     settings.device = options.device or "preferences"
     settings.own_variation = -1.0 if options.temperature is None else options.temperature
-    _, _, written = _speak(options.audio, options.model, options.style, _Clock())
+    settings.limit_to_scene_range = options.limit_to_scene_range
+    if options.strip is None:
+        _take_file(options.audio)
+    else:
+        settings.source, settings.strip = sources.STRIP_BY_NAME, options.strip
+    _, _, written = _speak(options.model, options.style, _Clock())
     _save_blend(options.output)
     for warning in written.warnings:
         sys.stdout.write(f"{warning}\n")
@@ -190,15 +209,16 @@ def _check(_options: argparse.Namespace) -> int:
 def _make_demo(options: argparse.Namespace, results: Mapping[str, Path], clock: _Clock) -> None:
     audio = (options.audio or resources.shipped("speech/demo.flac")).resolve()
     with clock.stage("open the head"):
-        _open_blend(resources.shipped("demo_head.blend"))
+        _open_blend(resources.shipped(demo_head.FILE))
     scene = bpy.context.scene
-    if DEMO_HEAD not in bpy.data.objects:
+    if demo_head.NAME not in bpy.data.objects:
         raise UserError(
-            f"The demo head holds no object called '{DEMO_HEAD}'.", "Install the extension again."
+            f"The demo head holds no object called '{demo_head.NAME}'.", "Install the extension again."
         )
     scene.frame_set(1)
-    scene.codetalker.target = bpy.data.objects[DEMO_HEAD]
-    prepared, motion, written = _speak(str(audio), options.model, options.style, clock)
+    scene.codetalker.target = bpy.data.objects[demo_head.NAME]
+    _take_file(str(audio))
+    prepared, motion, written = _speak(options.model, options.style, clock)
     scene.frame_start, scene.frame_end = written.first_frame, written.last_frame
     frames = range(written.first_frame, written.last_frame + 1)
     with tempfile.TemporaryDirectory(prefix=".demo-", dir=options.output) as scratch:
@@ -233,12 +253,17 @@ def _contact_sheet(pictures: list[Path], prepared: generation.Prepared, motion: 
     render.contact_sheet([pictures[index] for index in chosen], captions, 4, output)
 
 
+def _take_file(audio: str) -> None:
+    """Let the current scene's speech be a sound file."""
+    settings = bpy.context.scene.codetalker
+    settings.source, settings.audio = sources.FILE, str(Path(audio).resolve())
+
+
 def _speak(
-    audio: str, model: str | None, style: str | None, clock: _Clock
+    model: str | None, style: str | None, clock: _Clock
 ) -> tuple[generation.Prepared, Motion, generation.Written]:
     """The street for the current scene: settings → motion → keys."""
     settings = bpy.context.scene.codetalker
-    settings.audio = str(Path(audio).resolve())
     folder = resources.find_model(model, models_folder()) if model else resources.default_model()
     settings.model = models.OTHER_FOLDER
     settings.model_folder = str(folder.resolve())

@@ -3,6 +3,7 @@
     4.4  actions got slots, layers and channelbags; 5.0 dropped ``Action.fcurves``
     4.5  ``SequenceEditor.strips`` beside ``sequences``; 5.0 dropped the old name
     5.0  an image format belongs to a media type, and video is one
+    5.0  the Sequencer shows a scene of its own (``WorkSpace.sequencer_scene``), not always the window's
     5.1  strips got ``left_handle`` and ``content_start``; the old names go in 6.0
 
 Each function asks for the attribute, not for the version number, wherever that is possible.
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import numpy as np
+from numpy.typing import NDArray
 
 #: Options of a path property that may start with ``//``, the .blend's folder; 4.5 asks to be told.
 PATH_OPTIONS: Any = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
@@ -101,6 +104,61 @@ def set_strip_length(strip: Any, frames: int) -> None:
 def strip_content_start(strip: Any) -> float:
     """The frame at which the strip's file starts, were it not trimmed."""
     return float(strip.content_start if hasattr(strip, "content_start") else strip.frame_start)
+
+
+def set_strip_content_start(strip: Any, frame: float) -> None:
+    """Move a strip so that its file starts at ``frame``."""
+    setattr(strip, "content_start" if hasattr(strip, "content_start") else "frame_start", frame)
+
+
+def strip_trim_start(strip: Any) -> int:
+    """Frames that a hard split took off the file's beginning; they lie before :func:`strip_content_start`."""
+    if hasattr(strip, "content_trim_start"):
+        return int(strip.content_trim_start)
+    return int(getattr(strip, "animation_offset_start", 0))
+
+
+def strip_is_retimed(strip: Any) -> bool:
+    """Whether the strip plays at another speed than its file, or at several."""
+    return len(getattr(strip, "retiming_keys", ())) > 1
+
+
+def strip_sound_offset_s(strip: Any) -> float:
+    """Seconds by which the strip's sound is shifted against it (4.5 and later)."""
+    return float(getattr(strip, "sound_offset", 0.0))
+
+
+def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene:
+    """The scene whose timeline the Sequencer shows."""
+    shown: bpy.types.Scene | None = getattr(context.workspace, "sequencer_scene", None)
+    return shown or context.scene
+
+
+def mix_down(scene: bpy.types.Scene, path: Path, rate_hz: int) -> None:
+    """Write what the scene's frames sound like as a mono 16-bit WAV file.  Raises RuntimeError.
+
+    It evaluates the scene at every frame, and sets the scene's audio rate and channels.
+    """
+    scene.render.ffmpeg.audio_mixrate = rate_hz
+    scene.render.ffmpeg.audio_channels = "MONO"
+    options: dict[str, Any] = {"container": "WAV", "codec": "PCM", "format": "S16", "accuracy": 1024}
+    operator: Any = bpy.ops.sound.mixdown
+    # Older ones take these from the scene.
+    known = operator.get_rna_type().properties
+    options |= {name: value for name, value in (("mixrate", rate_hz), ("channels", "MONO")) if name in known}
+    with bpy.context.temp_override(scene=scene, view_layer=scene.view_layers[0], sequencer_scene=scene):
+        operator(filepath=str(path), check_existing=False, **options)
+
+
+def corner_vertices(mesh: bpy.types.Mesh) -> NDArray[np.int32]:
+    """(L,) the vertex of every face corner, in a fraction of the time that ``mesh.loops`` takes."""
+    corners = np.empty(len(mesh.loops), np.int32)
+    attribute: Any = mesh.attributes.get(".corner_vert")
+    if attribute is not None:
+        attribute.data.foreach_get("value", corners)
+    else:
+        mesh.loops.foreach_get("vertex_index", corners)
+    return corners
 
 
 def strip_is_trimmed(strip: Any) -> bool:

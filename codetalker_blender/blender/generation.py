@@ -16,7 +16,7 @@ import bpy
 from ..contracts import FaceMesh, GenerateRequest, Motion
 from ..errors import TargetError, UserError
 from ..model_files import ModelCard, read_card, read_face
-from . import animation, keys, models, strips, styles, takes, tuning
+from . import animation, keys, models, readiness, sources, strips, styles, takes, tuning
 from . import target as targets
 from .preferences import engine_settings
 from .properties import chosen_model
@@ -26,7 +26,7 @@ from .properties import chosen_model
 class Prepared:
     """One run, read from the scene.
 
-    audio_file: as the user typed it; start_frame: where the first frame of the motion goes
+    source: where the speech lies; start_frame: where the first frame of the motion goes
     note: a sentence for the animator about what was read, or ""
     """
 
@@ -35,7 +35,7 @@ class Prepared:
     face: FaceMesh
     scene: str
     target: str
-    audio_file: str
+    source: sources.Source
     start_frame: int
     note: str = ""
 
@@ -62,28 +62,35 @@ class Written:
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the panel's pre-flight list; ``reason`` is empty when all is well."""
+    """One line of the panel's pre-flight list.
+
+    reason: why not, empty when all is well; detail: then what was found, if there is more to say
+    """
 
     label: str
     reason: str
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return self.reason or (f"{self.label}: {self.detail}" if self.detail else self.label)
 
 
 def prepare(context: bpy.types.Context) -> Prepared:
     """Read the scene and refuse all that can be refused before the engine runs.  Raises UserError."""
     scene = context.scene
     settings = scene.codetalker
-    source = strips.audio_source(settings.audio)
+    source = sources.locate(context)
     folder = chosen_model(settings)
     card = read_card(folder)
     face = read_face(folder, card)
     target = targets.read_target(settings.target, scene)
     targets.align(target, face, card.name)
     animation.check(settings.target, nla=settings.target.codetalker.use_nla)
-    style, note = styles.mix_rows(scene, card, scene.frame_current)
+    style, note = styles.mix_rows(scene, card, source.start_frame)
     engine = engine_settings()
     return Prepared(
         request=GenerateRequest(
-            audio=source,
+            audio=sources.read(source),
             model=folder,
             style=style,
             device=engine.device if settings.device == "preferences" else settings.device,
@@ -95,8 +102,8 @@ def prepare(context: bpy.types.Context) -> Prepared:
         face=face,
         scene=scene.name,
         target=target.name,
-        audio_file=settings.audio,
-        start_frame=scene.frame_current,
+        source=source,
+        start_frame=source.start_frame,
         note=note,
     )
 
@@ -131,9 +138,10 @@ def write(prepared: Prepared, take: bytes, notes: tuple[str, ...] = ()) -> Writt
     if former and former not in scene.objects:
         # The target was renamed since the last run.
         strips.rename_owner(scene, former, obj.name)
-    sound = strips.add_sound(scene, prepared.audio_file, prepared.start_frame, obj.name)
+    sound = sources.place(prepared.source, scene, obj.name)
     last = math.ceil(outcome.start_frame) + outcome.frame_count - 1
-    warnings = [prepared.note, *notes, sound, outcome.warning, *_warnings(scene, obj, last)]
+    found = [prepared.note, *notes, *prepared.source.notes, sound, outcome.warning]
+    warnings = [*found, *_warnings(scene, obj, last)]
     return Written(
         target=obj.name,
         first_frame=math.floor(outcome.start_frame),
@@ -158,27 +166,29 @@ def remove(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> None:
 
 
 def checks(context: bpy.types.Context) -> list[Check]:
-    """The pre-flight list.  Cheap enough for every redraw: no mesh is compared, no file is hashed."""
+    """The pre-flight list.  Cheap enough for every redraw: a mesh is compared when its polygons change."""
     settings = context.scene.codetalker
     found = []
     try:
-        strips.audio_source(settings.audio)
-        found.append(Check("Audio", ""))
+        found.append(Check("Audio", "", str(sources.locate(context))))
     except UserError as error:
         found.append(Check("Audio", error.message))
-    card, model_reason = None, ""
+    card, folder, model_reason = None, None, ""
     try:
-        card = models.card(chosen_model(settings))
+        folder = chosen_model(settings)
+        card = models.card(folder)
     except UserError as error:
         model_reason = error.message
     refusal: UserError | None = targets.obstacle(settings.target, context.scene)
     if refusal is None and settings.target is not None:
         refusal = targets.busy_mode(settings.target)
-        expected = card.codec.get("vertex_count") if card else None
-        if refusal is None and card is not None and isinstance(expected, int):
-            count = len(settings.target.data.vertices)
-            refusal = targets.count_obstacle(settings.target.name, count, expected, card.name)
-    found.append(Check("Target", refusal.message if refusal else ""))
+    if refusal is not None:
+        found.append(Check("Target", refusal.message))
+    elif card is not None and folder is not None:
+        fit = readiness.fit(settings.target, folder, card)
+        found.append(Check("Target", fit.reason, fit.detail))
+    else:
+        found.append(Check("Target", ""))
     found.append(Check("Model", model_reason))
     blended = [settings.style, settings.style_b] if settings.style_mix else [settings.style]
     if card is not None and not set(blended) <= set(card.styles):

@@ -114,7 +114,7 @@ class CODETALKER_OT_generate(bpy.types.Operator):
         context.workspace.status_text_set(text)
         for window in context.window_manager.windows:
             for area in window.screen.areas:
-                if area.type == "VIEW_3D":
+                if area.type in {"VIEW_3D", "SEQUENCE_EDITOR"}:
                     area.tag_redraw()
 
     def _end(self, context: bpy.types.Context, result: OperatorReturnItems) -> set[OperatorReturnItems]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import bpy
 
 from ..errors import UserError
-from . import generation, jobs, model_panels, models, presets, tuning
+from . import generation, jobs, model_panels, models, presets, sources, tuning
+from .demo_head import CODETALKER_OT_add_demo_head
 from .installation_operators import CODETALKER_OT_open_preferences
 from .operators import (
     CODETALKER_OT_cancel,
@@ -16,6 +19,10 @@ from .operators import (
 )
 
 NOT_MARKED = "Not marked on this model's face"
+#: Of a label, in pixels at a scale of 1; letters on average, icon with the margins of a sidebar.
+LETTER_WIDTH, ICON_WIDTH = 6.2, 66
+#: Letters in a line where there is no region to fit it into.
+WIDEST_LINE = 1000
 #: What the regions are called beside their sliders.
 REGION_LABELS = {"mouth": "Mouth", "jaw": "Jaw", "upper_face": "Upper Face", "eyelids": "Eyelids"}
 
@@ -36,27 +43,16 @@ class CODETALKER_PT_generate(bpy.types.Panel):
         layout.use_property_decorate = False
         settings = context.scene.codetalker
         column = layout.column()
-        column.prop(settings, "audio")
-        column.prop(settings, "target")
-        column.prop(settings, "model")
-        if settings.model == models.OTHER_FOLDER:
-            column.prop(settings, "model_folder")
-        model_panels.draw_style(column, settings)
+        column.prop(settings, "source")
+        if settings.source == sources.FILE:
+            column.prop(settings, "audio")
+        elif settings.source == sources.STRIP_BY_NAME:
+            column.prop(settings, "strip", icon="SOUND")
+        column.prop(settings, "limit_to_scene_range")
+        draw_speaker(layout, context)
         _draw_output(layout, settings.target)
-        run = jobs.current()
-        if run is not None:
-            layout.progress(factor=run.fraction, text=run.label)
-            layout.operator(CODETALKER_OT_cancel.bl_idname, icon="CANCEL")
-            return
-        button = layout.column()
-        button.scale_y = 1.4
-        button.operator(CODETALKER_OT_generate.bl_idname, icon="PLAY_SOUND")
-        box = layout.column(align=True)
-        for check in generation.checks(context):
-            box.label(text=check.reason or check.label, icon="ERROR" if check.reason else "CHECKMARK")
-            if check.label == "Engine" and check.reason:
-                box.operator(CODETALKER_OT_open_preferences.bl_idname, icon="PREFERENCES")
-        layout.operator(CODETALKER_OT_remove.bl_idname, icon="TRASH")
+        if not draw_run(layout, context, CODETALKER_OT_generate.bl_label):
+            layout.operator(CODETALKER_OT_remove.bl_idname, icon="TRASH")
 
 
 class CODETALKER_PT_tuning(bpy.types.Panel):
@@ -119,6 +115,47 @@ class CODETALKER_PT_sampling(bpy.types.Panel):
         settings = context.scene.codetalker
         layout.prop(settings, "device")
         model_panels.draw_variation(layout, settings)
+
+
+def draw_speaker(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """Who speaks, and how."""
+    settings = context.scene.codetalker
+    column = layout.column()
+    column.prop(settings, "target")
+    if settings.target is None:
+        column.operator(CODETALKER_OT_add_demo_head.bl_idname, icon="MONKEY")
+    column.prop(settings, "model")
+    if settings.model == models.OTHER_FOLDER:
+        column.prop(settings, "model_folder")
+    model_panels.draw_style(column, settings)
+
+
+def draw_run(layout: bpy.types.UILayout, context: bpy.types.Context, label: str) -> bool:
+    """The button and what it needs, or how far a run is; -> whether there is one."""
+    run = jobs.current()
+    if run is not None:
+        layout.progress(factor=run.fraction, text=run.label)
+        layout.operator(CODETALKER_OT_cancel.bl_idname, icon="CANCEL")
+        return True
+    button = layout.column()
+    button.scale_y = 1.4
+    button.operator(CODETALKER_OT_generate.bl_idname, text=label, icon="PLAY_SOUND")
+    column = layout.column(align=True)
+    for check in generation.checks(context):
+        draw_text(column, context, str(check), is_problem=bool(check.reason))
+        if check.label == "Engine" and check.reason:
+            column.operator(CODETALKER_OT_open_preferences.bl_idname, icon="PREFERENCES")
+    return False
+
+
+def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, *, is_problem: bool) -> None:
+    """A sentence in as many lines as the sidebar's width takes; Blender would cut it off."""
+    width = WIDEST_LINE
+    if context.region is not None:
+        pixels = context.region.width / context.preferences.system.ui_scale
+        width = max(24, int((pixels - ICON_WIDTH) / LETTER_WIDTH))
+    for index, line in enumerate(textwrap.wrap(text, width) or [""]):
+        layout.label(text=line, icon="BLANK1" if index else "ERROR" if is_problem else "CHECKMARK")
 
 
 def _draw_output(layout: bpy.types.UILayout, obj: bpy.types.Object | None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import bpy
 
 from ..errors import UserError
-from . import compat, models, presets, tuning
+from . import compat, heard, models, presets, sources, tuning
 from .preferences import DEVICES, models_folder
 
 log = logging.getLogger(__name__)
@@ -43,6 +43,10 @@ def _set_variation(group: CODETALKER_PG_scene, value: float) -> None:
     group.own_variation = value
 
 
+def _sound_strips(group: CODETALKER_PG_scene, context: bpy.types.Context, typed: str) -> list[str]:
+    return heard.sound_names(compat.sequencer_scene(context))
+
+
 def _is_mesh(group: CODETALKER_PG_scene, obj: bpy.types.Object) -> bool:
     return obj.type == "MESH"
 
@@ -56,7 +60,10 @@ def model_path(group: CODETALKER_PG_scene) -> Path | None:
 
 class CODETALKER_PG_scene(bpy.types.PropertyGroup):
     if TYPE_CHECKING:
+        source: str
         audio: str
+        strip: str
+        limit_to_scene_range: bool
         target: bpy.types.Object | None
         model: str
         model_folder: str
@@ -68,6 +75,42 @@ class CODETALKER_PG_scene(bpy.types.PropertyGroup):
         variation: float
         seed: int
     else:
+        source: bpy.props.EnumProperty(
+            name="Source",
+            description="Where the speech comes from",
+            items=(
+                (
+                    sources.ACTIVE_STRIP,
+                    "Active Strip",
+                    "What is heard of the Sequencer's active sound strip, where it is heard",
+                ),
+                (
+                    sources.STRIP_BY_NAME,
+                    "Strip by Name",
+                    "What is heard of a certain sound strip, where it is heard",
+                ),
+                (
+                    sources.FILE,
+                    "File",
+                    "A sound file, from the current frame on; it is added to the Sequencer",
+                ),
+            ),
+            default=sources.FILE,
+        )
+        strip: bpy.props.StringProperty(
+            name="Strip",
+            description="Sound strip with the speech",
+            search=_sound_strips,
+            # The name of a strip of another scene is not in the list.
+            search_options={"SUGGESTION", "SORT"},
+        )
+        limit_to_scene_range: bpy.props.BoolProperty(
+            name="Limit to Scene Range",
+            description=(
+                "Use only what is heard between the scene's first and last frame, or in its preview range "
+                "where that is used"
+            ),
+        )
         audio: bpy.props.StringProperty(
             name="Audio",
             description="Recording of the speech",

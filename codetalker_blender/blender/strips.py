@@ -117,6 +117,21 @@ def remove_sound(scene: bpy.types.Scene, target: str) -> None:
         scene.sequence_editor_clear()
 
 
+def replace_sound(scene: bpy.types.Scene, target: str, used: str) -> None:
+    """The target's speech now comes from a strip: drop what we added for it before.
+
+    used: the name of that strip in the scene's sequencer, or "" where another scene has it.  Where it
+    is one of ours, a part of one, or gone, all stays.
+    """
+    editor = scene.sequence_editor
+    if editor is None:
+        return
+    strip = next((item for item in compat.all_strips(editor) if item.name == used), None)
+    if used and (strip is None or target in _owners(strip)):
+        return
+    remove_sound(scene, target)
+
+
 def rename_owner(scene: bpy.types.Scene, former: str, name: str) -> None:
     """Let the strips we added for the object ``former`` count as added for ``name``."""
     for strip in compat.all_strips(scene.sequence_editor) if scene.sequence_editor is not None else []:

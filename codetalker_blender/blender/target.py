@@ -22,18 +22,26 @@ BUSY_MODES = {"EDIT": "Edit Mode", "SCULPT": "Sculpt Mode"}
 
 
 @dataclass(frozen=True)
-class Target:
-    """A mesh as arrays.
+class Polygons:
+    """The polygons of the mesh of the object ``name``.
 
-    rest: (V, 3) float32 rest coordinates in the mesh's own units and axes
-    corners, starts, totals: polygon corners (L,), first corner (P,), corner count (P,)
+    corners, starts, totals: polygon corners (L,), first corner (P,), corner count (P,); int32
     """
 
     name: str
-    rest: FloatArray
     corners: IntArray
     starts: IntArray
     totals: IntArray
+
+
+@dataclass(frozen=True)
+class Target(Polygons):
+    """A mesh as arrays.
+
+    rest: (V, 3) float32 rest coordinates in the mesh's own units and axes
+    """
+
+    rest: FloatArray
 
 
 def obstacle(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> TargetError | None:
@@ -127,7 +135,7 @@ def read_target(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> Target:
     starts, totals = np.empty(len(mesh.polygons), np.int32), np.empty(len(mesh.polygons), np.int32)
     mesh.polygons.foreach_get("loop_start", starts)
     mesh.polygons.foreach_get("loop_total", totals)
-    return Target(obj.name, rest_coordinates(mesh), corners, starts, totals)
+    return Target(obj.name, corners, starts, totals, rest_coordinates(mesh))
 
 
 def rest_coordinates(mesh: bpy.types.Mesh) -> FloatArray:
@@ -145,21 +153,29 @@ def align(target: Target, face: FaceMesh, model: str) -> Similarity:
 
     Raises TargetError when the target is not the model's face.
     """
-    count = len(target.rest)
-    refusal = count_obstacle(target.name, count, face.vertex_count, model)
+    own_triangles(target, len(target.rest), face, model)
+    return fit_similarity(face.vertices, target.rest)
+
+
+def own_triangles(mesh: Polygons, vertex_count: int, face: FaceMesh, model: str) -> IntArray:
+    """(F, 3) the triangles of a mesh that has the connectivity of a model's face.
+
+    Raises TargetError when it has another.
+    """
+    refusal = count_obstacle(mesh.name, vertex_count, face.vertex_count, model)
     if refusal is not None:
         raise refusal
-    triangles = triangulate_like(target.corners, target.starts, target.totals, face.triangles, count)
-    if compare(face.triangles, face.vertex_count, triangles, count) is not Match.SAME:
+    triangles = triangulate_like(mesh.corners, mesh.starts, mesh.totals, face.triangles, vertex_count)
+    if compare(face.triangles, face.vertex_count, triangles, vertex_count) is not Match.SAME:
         expected = (
             f"{len(face.triangles):,} triangles"
             if len(face.triangles)
             else "a known topology (FLAME or BIWI)"
         )
         raise TargetError(
-            f"'{target.name}' has the {count:,} vertices that the model '{model}' expects, but they are "
+            f"'{mesh.name}' has the {vertex_count:,} vertices that the model '{model}' expects, but they are "
             f"connected differently ({len(triangles):,} triangles; expected: {expected} in its own order).",
             "An import or export may have reordered the vertices: import the original file again with its "
             "vertex order kept; other topologies need retargeting, which comes in a later version.",
         )
-    return fit_similarity(face.vertices, target.rest)
+    return triangles

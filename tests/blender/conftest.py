@@ -73,6 +73,14 @@ def speech_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def recording(blender: None, tmp_path: Path) -> Path:
+    """Three seconds of noise that tells every instant."""
+    from tests.blender import timeline
+
+    return timeline.write_wav(tmp_path / "grüße an alle.wav", timeline.noise(timeline.DURATION_S))
+
+
 def write_buzz(path: Path, duration_s: float) -> None:
     """A swelling buzz as a 16 kHz, 16 bit WAV file."""
     time_s = np.arange(round(16000 * duration_s)) / 16000

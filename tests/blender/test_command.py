@@ -14,9 +14,9 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import render
+from codetalker_blender.blender import compat, render
 from codetalker_blender.blender.preferences import PYTHON_VARIABLE
-from tests.blender import scenes
+from tests.blender import scenes, timeline
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,6 +63,31 @@ def test_generate_writes_a_speaking_blend(
     rest, spoken = scenes.evaluated(face, 4), scenes.evaluated(face, 12)
     np.testing.assert_allclose(rest, scenes.sheet_vertices(), atol=1e-6)
     assert np.abs(spoken - rest).max() > 1e-4
+
+
+@pytest.mark.skipif(not compat.has_audio(), reason="this Blender is built without audio")
+def test_generate_takes_a_strip_of_the_blend(
+    engine_python: str, blender: None, speech_file: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    scenes.add_sheet()
+    timeline.set_left(timeline.add_strip(speech_file, 20), 26)
+    bpy.context.scene.frame_end = 32
+    blend, output = tmp_path / "scene.blend", tmp_path / "out.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    done = command(
+        engine_python, "generate", "--strip", "Speech", "--limit-to-scene-range", "--blend", blend,
+        "--target", "Face", "--model", tiny_model, "--output", output,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "from frame 26 to 3" in done.stdout
+    bpy.ops.wm.open_mainfile(filepath=str(output))
+    face = bpy.data.objects["Face"]
+    assert np.abs(scenes.evaluated(face, 24) - scenes.sheet_vertices()).max() < 1e-6
+    assert np.abs(scenes.evaluated(face, 30) - scenes.sheet_vertices()).max() > 1e-4
+    assert len(compat.all_strips(bpy.context.scene.sequence_editor)) == 1
+    for arguments in (["--strip", "Speech", "x.wav"], [], ["--strip", "Speech", "--start-frame", "3"]):
+        done = command(engine_python, "generate", *arguments, "--target", "Face", "--output", output)
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("case", ["target", "audio", "model", "style", "output", "blend", "usage"])

@@ -20,7 +20,7 @@ from codetalker_blender.blender.preferences import PYTHON_VARIABLE, engine_setti
 from codetalker_blender.contracts import Motion
 from codetalker_blender.errors import UserError
 from codetalker_blender.model_files import read_card, read_face
-from tests.blender import scenes
+from tests.blender import scenes, speaking, timeline
 
 Matrix = NDArray[np.float64]
 
@@ -317,6 +317,31 @@ def test_deleted_twin_does_not_share_the_mesh(settings: bpy.types.bpy_struct) ->
     settings.target = second
     assert "First" in bpy.data.objects
     assert generation.prepare(bpy.context).target == "Second"
+
+
+@pytest.mark.skipif(not compat.has_audio(), reason="this Blender is built without audio")
+def test_from_a_strip_the_mesh_speaks_what_is_heard(
+    settings: bpy.types.bpy_struct, speech_file: Path
+) -> None:
+    """A strip cut to its later part gives the motion of that part, from the strip's first frame on."""
+    obj = settings.target = scenes.add_sheet()
+    strip = timeline.add_strip(speech_file, 20)
+    timeline.set_left(strip, 26)
+    settings.source, settings.strip = "STRIP", strip.name
+    before = scenes.dump()
+    prepared = generation.prepare(bpy.context)
+    assert prepared.start_frame == 26
+    audio = prepared.request.audio
+    assert (audio.start_s, audio.duration_s) == pytest.approx((6 / 24, 13 / 24))
+    motion, _ = jobs.run_blocking(prepared, engine_settings())
+    written = write(prepared, motion)
+    assert written.first_frame == 26
+    speaking.assert_shows(obj, motion.offsets, 26)
+    after = scenes.dump()
+    strips_of = [found["scenes/Scene"]["sequence_editor"] for found in (before, after)]
+    assert scenes.differences(*strips_of) == []
+    strip.mute = True
+    assert any("is muted" in text for text in write(generation.prepare(bpy.context), motion).warnings)
 
 
 @pytest.mark.skipif(not compat.has_audio(), reason="this Blender is built without audio")

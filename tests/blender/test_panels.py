@@ -12,8 +12,7 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import panels, takes, tuning
-from codetalker_blender.blender.preferences import PYTHON_VARIABLE
+from codetalker_blender.blender import panels, sequencer_panel, sources, takes, tuning
 from tests.blender import speaking
 from tests.blender.speaking import made_motion, sheet_face, speak
 
@@ -41,16 +40,18 @@ class Layout:
     def separator(self) -> None:
         pass
 
-    def prop(self, data: bpy.types.bpy_struct, name: str, text: str | None = None) -> None:
+    def prop(
+        self, data: bpy.types.bpy_struct, name: str, text: str | None = None, icon: str = "NONE"
+    ) -> None:
         assert data.bl_rna.properties[name].description
         self.shown.append(data.bl_rna.properties[name].name if text is None else text)
         if self.enabled:
             self.settable.append(name)
 
-    def operator(self, name: str, icon: str = "NONE", text: str | None = None) -> None:
+    def operator(self, name: str, text: str = "", icon: str = "NONE") -> None:
         assert icon in bpy.types.UILayout.bl_rna.functions["operator"].parameters["icon"].enum_items
         assert getattr(bpy.ops.codetalker, name.split(".")[1]).get_rna_type().description
-        self.shown.append(name)
+        self.shown += [name, text]
 
 
 def drawn(panel: type[bpy.types.Panel]) -> tuple[str, list[str]]:
@@ -103,11 +104,38 @@ def test_regions_that_the_face_lacks_are_named(
     assert not {"strength_jaw", "smoothing_eyelids", "closure"} & set(settable)
 
 
-def test_an_engine_that_cannot_run_leads_to_its_preferences(
-    obj: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(PYTHON_VARIABLE, "/no/such/python")
-    text, _ = drawn(panels.CODETALKER_PT_generate)
-    assert "'/no/such/python' does not exist\ncodetalker.open_preferences" in text
-    with pytest.raises(RuntimeError, match="not enabled"):  # it is registered, and not installed
-        bpy.ops.codetalker.open_preferences()
+def test_each_source_shows_what_it_needs(obj: bpy.types.Object) -> None:
+    group = bpy.context.scene.codetalker
+    own = {sources.FILE: {"audio"}, sources.STRIP_BY_NAME: {"strip"}, sources.ACTIVE_STRIP: set()}
+    for source, wanted in own.items():
+        group.source = source
+        _, settable = drawn(panels.CODETALKER_PT_generate)
+        assert {"audio", "strip"} & set(settable) == wanted
+        assert {"source", "target", "model", "style", "limit_to_scene_range"} <= set(settable)
+
+
+def test_demo_head_is_offered_where_no_target_is_chosen(obj: bpy.types.Object) -> None:
+    for panel in (panels.CODETALKER_PT_generate, sequencer_panel.CODETALKER_PT_sequencer):
+        bpy.context.scene.codetalker.target = obj
+        assert "codetalker.add_demo_head" not in drawn(panel)[0]
+        bpy.context.scene.codetalker.target = None
+        assert "codetalker.add_demo_head" in drawn(panel)[0]
+
+
+def test_sequencers_panel_has_the_button_and_its_reasons(obj: bpy.types.Object) -> None:
+    bpy.context.scene.codetalker.source = sources.ACTIVE_STRIP
+    text, settable = drawn(sequencer_panel.CODETALKER_PT_sequencer)
+    assert f"codetalker.generate\n{sequencer_panel.LABEL}" in text
+    assert "No strip is active in the Sequencer" in text
+    assert {"target", "model", "style", "limit_to_scene_range"} <= set(settable)
+    assert not {"source", "audio"} & set(settable)
+
+
+def test_long_reasons_are_wrapped_to_the_sidebar(blender: None) -> None:
+    layout = Layout([], [])
+    system = SimpleNamespace(system=SimpleNamespace(ui_scale=2.0))
+    context = SimpleNamespace(region=SimpleNamespace(width=600), preferences=system)
+    sentence = "The strip 'Speech' is a movie strip, not a sound strip, so choose another one with speech."
+    panels.draw_text(layout, context, sentence, is_problem=True)  # type: ignore[arg-type]
+    assert len(layout.shown) > 1 and " ".join(layout.shown) == sentence
+    assert max(map(len, layout.shown)) * panels.LETTER_WIDTH <= 300
