@@ -13,6 +13,7 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender.blender import panels, sequencer_panel, sources, takes, tuning
+from codetalker_blender.blender.preferences import PYTHON_VARIABLE
 from tests.blender import speaking
 from tests.blender.speaking import made_motion, sheet_face, speak
 
@@ -102,6 +103,16 @@ def test_regions_that_the_face_lacks_are_named(
     assert f"{panels.NOT_MARKED}: Jaw, Upper Face, Eyelids, Lip Closure" in text
     assert "strength_mouth" in settable
     assert not {"strength_jaw", "smoothing_eyelids", "closure"} & set(settable)
+
+
+def test_an_engine_that_cannot_run_leads_to_its_preferences(
+    obj: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PYTHON_VARIABLE, "/no/such/python")
+    text, _ = drawn(panels.CODETALKER_PT_generate)
+    assert "'/no/such/python' does not exist\ncodetalker.open_preferences" in text
+    with pytest.raises(RuntimeError, match="not enabled"):  # it is registered, and not installed
+        bpy.ops.codetalker.open_preferences()
 
 
 def test_each_source_shows_what_it_needs(obj: bpy.types.Object) -> None:
