@@ -3,14 +3,16 @@
 All frames at once: the weights w (T, S) minimise, within each shape's limits, the sum over frames t of
 
     Σ_v d_v ‖ Σ_s w_ts B_sv − x_tv ‖²             the motion x, met by the shapes B            (data)
+  + lips     · ‖ Σ_s w_ts (B_su − B_sl) − (x_tu − x_tl) ‖²   lips shut where they are, and part as far (lips)
   + l2       · Σ_s h_s w_ts²                       no more of a shape than the motion asks for  (L2)
   + symmetry · Σ_pairs √(h_l h_r) (w_tl − w_tr)²   left and right alike where both explain it   (symmetry)
   + temporal · (fps / 30)² · Σ_s h_s (w_ts − w_{t−1,s})²     no jumps between frames            (temporal)
 
-with B and x in mm and vertex weights d that add to 1, so that the data term is a mean square distance.
-h_s = Σ_v d_v ‖B_sv‖² is how far shape s moves the face.  It stands in every other term, so that a factor
-means the same to a jaw and to an eyelid, and a factor of 1 weighs as much as the data.  The rate stands in
-the temporal term so that a clip at 60 fps is smoothed over the same time as one at 30.
+with B and x in mm, vertex weights d that add to 1, so that the data term is a mean square distance, and
+the mid-lip vertices u and l.  h_s = Σ_v d_v ‖B_sv‖² is how far shape s moves the face.  It stands in the
+last three terms, so that a factor means the same to a jaw and to an eyelid, and a factor of 1 weighs as much
+as the data.  The rate stands in the temporal term so that a clip at 60 fps is smoothed over the same time as
+one at 30.
 
 A corrective (mouthClose) is made for another shape's full effect (jawOpen) and never exceeds it: w_c ≤ w_j.
 Of opposite shapes (jawLeft and jawRight) a frame has one: the one that it has more of when both are allowed.
@@ -29,7 +31,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ..contracts import FloatArray, ShapeWeights
+from ..contracts import FloatArray, IntArray, ShapeWeights
 from .blendshapes import Blendshapes, check_vertices
 from .compact import Basis
 from .shape_names import CORRECTIVES, OPPOSITES, VISEMES, mirrored_pairs
@@ -84,13 +86,14 @@ class ShapeControl:
 class SolveSettings:
     """Factors of the terms above, 0 or more, and the controls of the shapes that are not left as they are."""
 
+    lips: float = 0.2
     l2: float = 1e-5
     temporal: float = 3e-4
     symmetry: float = 1e-4
     controls: Mapping[str, ShapeControl] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("l2", "temporal", "symmetry"):
+        for name in ("lips", "l2", "temporal", "symmetry"):
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be 0 or more, not {value}")
@@ -127,12 +130,14 @@ def solve_weights(
     fps: float,
     settings: SolveSettings | None = None,
     vertex_weights: FloatArray | None = None,
+    mid_lips: IntArray | None = None,
 ) -> ShapeWeights:
     """The weights that show ``motion`` best, one column per enabled shape.
 
     shapes: of the face that moves
     motion: offsets from rest in METRES, at least one frame
     vertex_weights: (V,) positive, how much each vertex counts; None: all alike.  See :func:`region_weights`.
+    mid_lips: (2,) of the face; without them there is no term of the lips
 
     A shape that moves nothing on this face (a tongue without a tongue) rests.  Of shapes that can nearly
     stand in for each other (visemes can), many mixtures show a motion; which one is found, L2 decides.
@@ -145,14 +150,26 @@ def solve_weights(
         return ShapeWeights((), np.zeros((_frame_count(motion), 0), np.float32), fps)
     used = shapes.chosen(enabled)
     weighted = _weighted(used, vertex_weights)  # (S, 3V)
-    products = _MM**2 * (weighted @ _flat(used.offsets).T).astype(np.float64)
-    moving = np.flatnonzero(np.diag(products) > 0)
+    products = (weighted @ _flat(used.offsets).T).astype(np.float64)
+    projected = _projected(motion, weighted)
+    moves = _MM**2 * np.diag(products)
+    if mid_lips is not None and len(mid_lips) == 2:
+        apart = _apart(used.offsets, mid_lips)  # (S, 3)
+        products += settings.lips * apart @ apart.T
+        projected += settings.lips * _gaps(motion, mid_lips) @ apart.T
+    moving = np.flatnonzero(moves > 0)
     values = np.zeros((_frame_count(motion), len(enabled)))
     if len(moving):
         names = [enabled[index] for index in moving]
-        projected = _MM**2 * _projected(motion, weighted[moving])
         pull = settings.temporal * (fps / _USUAL_FPS) ** 2
-        values[:, moving] = _solve(names, products[np.ix_(moving, moving)], projected, settings, pull)
+        values[:, moving] = _solve(
+            names,
+            _MM**2 * products[np.ix_(moving, moving)],
+            _MM**2 * projected[:, moving],
+            moves[moving],
+            settings,
+            pull,
+        )
     values = _controlled(enabled, values, settings)
     return ShapeWeights(tuple(enabled), values.astype(np.float32), fps)
 
@@ -199,46 +216,50 @@ def _enabled(name: str, names: tuple[str, ...], settings: SolveSettings) -> bool
 
 
 def _solve(
-    names: list[str], products: Floats, projected: Floats, settings: SolveSettings, pull: float
+    names: list[str],
+    products: Floats,
+    projected: Floats,
+    moves: Floats,
+    settings: SolveSettings,
+    pull: float,
 ) -> Floats:
     """(T, S) weights within their limits.
 
     products: (S, S) of the shapes with each other, projected: (T, S) of the motion with the shapes, mm²
-    pull: factor of the temporal term
+    moves: (S,) h, mm²; pull: factor of the temporal term
 
-    Unknowns are y = √h w: in them every shape moves the face alike, and one step length suits all.
+    Unknowns are y = size · w, of such sizes that every y counts alike and one step length suits all.
     """
-    sizes = np.sqrt(np.diag(products))  # (S,) mm
-    hessian = products / np.outer(sizes, sizes) + settings.l2 * np.eye(len(names))
+    hessian = products + settings.l2 * np.diag(moves)
     for left, right in mirrored_pairs(names):
-        first, second = names.index(left), names.index(right)
-        ratio = sizes[second] / sizes[first]
-        hessian[first, first] += settings.symmetry * ratio
-        hessian[second, second] += settings.symmetry / ratio
-        hessian[first, second] -= settings.symmetry
-        hessian[second, first] -= settings.symmetry
+        pair = [names.index(left), names.index(right)]
+        even = settings.symmetry * np.sqrt(moves[pair].prod())
+        hessian[np.ix_(pair, pair)] += even * np.array([[1.0, -1.0], [-1.0, 1.0]])
+    sizes = np.sqrt(np.diag(products))  # (S,) mm
+    hessian = hessian / np.outer(sizes, sizes)
     limits = _Limits(names, sizes, settings)
     wanted = projected / sizes
+    pulls = pull * moves / sizes**2
     # Where limits do not matter and frames are not tied, this is the answer; least squares, for shapes
     # that are combinations of others.
     found = np.linalg.lstsq(hessian, wanted.T, rcond=None)[0].T
-    found = _descend(hessian, wanted, pull, limits, found, _ROUGHLY)
+    found = _descend(hessian, wanted, pulls, limits, found, _ROUGHLY)
     limits.part_opposites(found)
-    return np.asarray(_descend(hessian, wanted, pull, limits, found, _TOLERANCE) / sizes)
+    return np.asarray(_descend(hessian, wanted, pulls, limits, found, _TOLERANCE) / sizes)
 
 
 def _descend(
-    hessian: Floats, wanted: Floats, pull: float, limits: _Limits, start: Floats, tolerance: float
+    hessian: Floats, wanted: Floats, pulls: Floats, limits: _Limits, start: Floats, tolerance: float
 ) -> Floats:
     """The allowed y (T, S) at which ½ y·H y − y·wanted, over all frames, plus the temporal term is least."""
-    step = 1.0 / (float(np.linalg.eigvalsh(hessian)[-1]) + 4.0 * pull)
+    step = 1.0 / (float(np.linalg.eigvalsh(hessian)[-1]) + 4.0 * pulls.max())
     found = limits.nearest(start)
     ahead, momentum = found, 1.0
     for iteration in range(_MAX_ITERATIONS):
         slope = ahead @ hessian
         slope -= wanted
-        if pull:
-            rise = pull * np.diff(ahead, axis=0)
+        if pulls.any():
+            rise = pulls * np.diff(ahead, axis=0)
             slope[:-1] -= rise
             slope[1:] += rise
         new = limits.nearest(ahead - step * slope)
@@ -342,6 +363,18 @@ def _projected(motion: MotionLike, weighted: FloatArray) -> Floats:
     for part, frames in _chunks(motion):
         found[part] = frames @ columns
     return found
+
+
+def _gaps(motion: MotionLike, mid_lips: IntArray) -> Floats:
+    """(T, 3) metres from the lower to the upper mid-lip vertex, more than at rest."""
+    if isinstance(motion, Basis):
+        return motion.weights.astype(np.float64) @ _apart(motion.shapes, mid_lips)
+    return _apart(motion, mid_lips)
+
+
+def _apart(offsets: FloatArray, mid_lips: IntArray) -> Floats:
+    upper, lower = mid_lips
+    return np.asarray(offsets[:, upper].astype(np.float64) - offsets[:, lower])
 
 
 def _chunks(motion: MotionLike) -> Iterator[tuple[slice, FloatArray]]:

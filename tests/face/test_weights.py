@@ -29,7 +29,7 @@ from codetalker_blender.face.weights import (
 
 from .known_weights import lively, played, rms
 
-FREE = SolveSettings(l2=0.0, temporal=0.0, symmetry=0.0)
+FREE = SolveSettings(lips=0.0, l2=0.0, temporal=0.0, symmetry=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +59,12 @@ def noise(frames: int, vertices: int = 30, seed: int = 2) -> FloatArray:
     return np.random.default_rng(seed).normal(scale=0.006, size=(frames, vertices, 3)).astype(np.float32)
 
 
-def test_known_weights_come_back(arkit: Blendshapes, known: ShapeWeights, motion: FloatArray) -> None:
-    found = solve_weights(arkit, motion, 30.0)
+@pytest.mark.parametrize("with_lips", [False, True])
+def test_known_weights_come_back(
+    arkit: Blendshapes, known: ShapeWeights, motion: FloatArray, with_lips: bool
+) -> None:
+    mid_lips = demo_head_face().mid_lips if with_lips else None
+    found = solve_weights(arkit, motion, 30.0, mid_lips=mid_lips)
     assert found.names == arkit.names and found.fps == 30.0 and found.values.dtype == np.float32
     assert rms(found, known) <= 0.02
     worst = np.sqrt(((found.values - known.values) ** 2).mean(axis=0)).max()
@@ -94,12 +98,15 @@ def test_another_rate_gives_the_same_smoothing_in_seconds(arkit: Blendshapes) ->
 
 
 def cost(shapes: Blendshapes, motion: FloatArray, values: FloatArray, settings: SolveSettings) -> float:
-    """The sum in the head of weights.py, term by term, in mm² at 30 fps."""
+    """The sum in the head of weights.py, term by term, in mm² at 30 fps; mid-lip vertices 3 and 7."""
     wide = values.astype(np.float64)
     bases = shapes.offsets.astype(np.float64) * 1e3
     sizes = (bases**2).sum(axis=2).mean(axis=1)
     apart = np.einsum("ts,svc->tvc", wide, bases) - motion * 1e3
-    total = (apart**2).sum(axis=2).mean(axis=1).sum() + settings.l2 * (sizes * wide**2).sum()
+    total = (apart**2).sum(axis=2).mean(axis=1).sum() + settings.lips * (
+        (apart[:, 3] - apart[:, 7]) ** 2
+    ).sum()
+    total += settings.l2 * (sizes * wide**2).sum()
     total += settings.temporal * (sizes * np.diff(wide, axis=0) ** 2).sum()
     for side, other in itertools.pairwise(range(len(shapes.names))):
         if shapes.names[side].endswith("Left"):
@@ -112,17 +119,19 @@ def cost(shapes: Blendshapes, motion: FloatArray, values: FloatArray, settings: 
     "settings",
     [
         FREE,
-        SolveSettings(l2=0.3, temporal=0.0, symmetry=0.0),
-        SolveSettings(l2=0.0, temporal=2.0, symmetry=0.0),
-        SolveSettings(l2=0.0, temporal=0.0, symmetry=3.0),
-        SolveSettings(l2=0.1, temporal=0.5, symmetry=0.7),
+        replace(FREE, lips=0.7),
+        replace(FREE, l2=0.3),
+        replace(FREE, temporal=2.0),
+        replace(FREE, symmetry=3.0),
+        SolveSettings(lips=0.2, l2=0.1, temporal=0.5, symmetry=0.7),
     ],
-    ids=["data", "l2", "temporal", "symmetry", "all"],
+    ids=["data", "lips", "l2", "temporal", "symmetry", "all"],
 )
 def test_no_allowed_change_makes_it_better(settings: SolveSettings) -> None:
     """The equation of the module is what is minimised: steps along limits and away cost more."""
     shapes, motion = small(), noise(12)
-    found = solve_weights(shapes, motion, 30.0, settings).values
+    mid_lips = np.array([3, 7], np.int32)
+    found = solve_weights(shapes, motion, 30.0, settings, mid_lips=mid_lips).values
     best = cost(shapes, motion, found, settings)
     touched = (found <= 1e-6) | (found >= 1 - 1e-6) | (np.abs(found[:, :1] - found) < 1e-6)
     assert 0.1 < touched.mean() < 0.9, "some limits hold, some do not"
@@ -230,7 +239,8 @@ def test_symmetry_and_smoothness_do_what_they_say(arkit: Blendshapes) -> None:
     motion = played(arkit.chosen(smiles).offsets, values)
 
     def solved(l2: float = 0.0, temporal: float = 0.0, symmetry: float = 0.0) -> FloatArray:
-        found = solve_weights(arkit, motion, 30.0, SolveSettings(l2, temporal, symmetry))
+        settings = SolveSettings(l2=l2, temporal=temporal, symmetry=symmetry)
+        found = solve_weights(arkit, motion, 30.0, settings)
         return np.stack([found.of(name) for name in smiles], axis=1)
 
     def unevenness(found: FloatArray) -> float:
@@ -287,6 +297,26 @@ def test_visemes_are_solved_alike() -> None:
     assert residual(visemes, found, frames).max_mm < 0.3
     unlike = [visemes.names.index(f"viseme_{sound}") for sound in ("sil", "PP", "FF", "TH", "CH", "SS", "ou")]
     assert found.values[unlike, unlike].min() > 0.9
+
+
+def test_lips_meet_where_shapes_are_few(arkit: Blendshapes) -> None:
+    """Visemes cannot show all that a face does; what they show of the lips is when they part, and how far."""
+    face, visemes = demo_head_face(), demo_head_visemes()
+    names = ("jawOpen", "mouthClose", "mouthShrugLower", "mouthPucker", "mouthRollUpper", "jawForward")
+    motion = arkit.motion(lively(names, 90))
+    upper, lower = face.mid_lips
+
+    def gap(offsets: FloatArray) -> FloatArray:
+        apart: FloatArray = np.linalg.norm(offsets[:, upper] - offsets[:, lower], axis=1) * 1e3
+        return apart
+
+    errors = []
+    for mid_lips in (None, face.mid_lips):
+        found = solve_weights(visemes, motion, 30.0, mid_lips=mid_lips)
+        compact = solve_weights(visemes, factorise(motion, 1e-7).basis, 30.0, mid_lips=mid_lips)
+        np.testing.assert_allclose(gap(visemes.motion(compact)), gap(visemes.motion(found)), atol=0.1)
+        errors.append(np.abs(gap(visemes.motion(found)) - gap(motion)).mean())
+    assert errors[1] < 0.5 * errors[0]
 
 
 def test_silence_is_what_the_visemes_leave() -> None:
