@@ -22,6 +22,8 @@ IntArray = NDArray[np.int32]
 Progress = Callable[[str, int, int], None]
 #: cancelled() -> True when the run should stop; asked once per step.
 CancelCheck = Callable[[], bool]
+#: sink(first, offsets): frames (n, V, 3) in metres from number ``first`` on, while later ones are made.
+FrameSink = Callable[[int, FloatArray], None]
 
 #: The index lists of ``face.npz`` (key ``region_<name>``); a face may lack any of them.
 REGION_NAMES = (
@@ -37,6 +39,10 @@ REGION_NAMES = (
 
 def no_progress(stage: str, done: int, total: int) -> None:
     """A progress callback for callers that show none."""
+
+
+def no_frames(first: int, offsets: FloatArray) -> None:
+    """A frame sink for callers that wait for all of them."""
 
 
 def never_cancelled() -> bool:

@@ -22,11 +22,13 @@ from .contracts import (
     CancelCheck,
     EngineFacts,
     FloatArray,
+    FrameSink,
     GenerateRequest,
     IntArray,
     Motion,
     Progress,
     never_cancelled,
+    no_frames,
     no_progress,
 )
 from .errors import Cancelled, EngineError
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 #: What the engine imports beyond numpy; anything else that is missing is a bug.
 ENGINE_MODULES = ("torch", "transformers", "soundfile", "safetensors")
+#: What to do when this computer's memory is full.
+MEMORY_HINT = "Close other programs, use a shorter range of the sound, or choose the device cpu."
 
 
 class ModelCache:
@@ -84,18 +88,22 @@ def run_to_file(
     cache: ModelCache | None = None,
     model: str = "",
     style: str = "",
+    sink: FrameSink = no_frames,
 ) -> Outcome:
     """Sound in, motion file out, written while the motion is made, so that memory does not grow with it.
 
-    ``model`` and ``style`` are names for the file.  Stages and errors are those of :func:`run`, and
-    OutputError; when there is an error, there is no file.
+    ``model`` and ``style`` are names for the file; ``sink`` gets each chunk once it is written.  Stages and
+    errors are those of :func:`run`, and OutputError; when there is an error, there is no file.
     """
     frames = _Frames(request, progress, cancelled, cache or ModelCache())
     with motion_writer(
         path, frames.frame_count, frames.vertex_count, frames.fps, frames.model_fps, model, style
     ) as writer:
+        done = 0
         for offsets in frames:
             writer.add(offsets)
+            sink(done, offsets)
+            done += len(offsets)
         writer.add_codes(np.concatenate(frames.codes))
     return frames.outcome()
 
@@ -234,19 +242,23 @@ def explained(device: str) -> Iterator[None]:
             f"The Python {version} at '{sys.executable}' lacks the module '{module}'.",
             "Install it there, or choose another Python for the model in the preferences.",
         ) from error
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
         if not _is_out_of_memory(error):
             raise
         details = str(error).partition("\n")[0].rstrip(".") or "no details"
         raise EngineError(
             f"The device '{device}' ran out of memory ({details}).",
-            "Close other programs, use a shorter range of the sound, or choose the device cpu.",
+            MEMORY_HINT,
         ) from error
 
 
-def _is_out_of_memory(error: MemoryError | RuntimeError) -> bool:
-    # torch.OutOfMemoryError is a RuntimeError; the CPU allocator and MPS raise plain ones.
-    words = ("out of memory", "can't allocate memory", "not enough memory")
+def _is_out_of_memory(error: Exception) -> bool:
+    # torch.OutOfMemoryError is a RuntimeError; the CPU allocator and MPS raise plain ones. A library that
+    # finds no room to load is an ImportError or an OSError ("failed to map segment from shared object").
+    words = (
+        *("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory"),
+        "failed to map segment",
+    )
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"

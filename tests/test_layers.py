@@ -49,16 +49,21 @@ LAYERS = {
     "street": layer(BOTTOM | {"engine", "face.curves"}, "numpy"),
     "official_import": layer(BOTTOM | {"street", "engine", "face"}),
     "installation": layer(BOTTOM | {"installation"}),
-    "checkup": layer(BOTTOM | {"installation", "job.client"}, "numpy"),
+    "checkup": layer(BOTTOM | {"installation", "job.client", "job.process"}, "numpy"),
     "cli": layer(BOTTOM | {"street", "engine", "face", "checkup"}, "numpy"),
     "__main__": layer(BOTTOM | {"cli", "street", "engine", "face"}, "numpy"),
     "job": layer(frozenset()),
     "job.messages": layer(BOTTOM, "numpy"),
-    "job.client": layer(BOTTOM | {"job.messages"}, "numpy", lazily="job.worker street"),
+    "job.process": layer(BOTTOM | {"job.messages"}),
+    "job.client": layer(BOTTOM | {"job.messages", "job.process"}, "numpy", lazily="job.worker street"),
+    "job.host": layer(BOTTOM | {"job.client"}),
+    "job.estimate": layer(frozenset()),
     "job.worker": layer(BOTTOM | {"job.messages", "street", "official_import", "engine", "face"}, "numpy"),
     "blender": layer(
-        BOTTOM | {"blender", "job.client", "job.messages", "face", "installation", "checkup"},
-        "numpy bpy bpy_extras bmesh mathutils gpu blf aud addon_utils bl_ui bl_operators",
+        BOTTOM
+        | {"blender", "face", "installation", "checkup"}
+        | {"job.client", "job.process", "job.host", "job.estimate", "job.messages"},
+        "numpy bpy bpy_extras bmesh mathutils gpu gpu_extras blf aud addon_utils bl_ui bl_operators",
     ),
 }
 

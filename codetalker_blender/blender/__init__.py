@@ -10,6 +10,8 @@ takes.py tuning.py              the raw motion in the file; settings of the obje
 keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
 operators.py panels.py sequencer_panel.py  buttons and sidebars (model_panels.py: models)
 demo_head.py                    the shipped head as an object
+queue_operators.py status.py    the runs that go and wait: their buttons, how far they are
+preview.py inset.py             the face while the model runs, in a corner of the 3D View
 properties.py preferences.py    the settings; preferences_layout.py: how the latter look
 presets.py                      settings kept by name
 installation_operators.py       their buttons: engine_setup.py sets the engine up, examination.py checks all
@@ -41,6 +43,7 @@ def _classes() -> tuple[type, ...]:
         preferences,
         presets,
         properties,
+        queue_operators,
         sequencer_panel,
         variation,
     )
@@ -51,7 +54,8 @@ def _classes() -> tuple[type, ...]:
         properties.CODETALKER_PG_object,
         imports.CODETALKER_PG_import,
         operators.CODETALKER_OT_generate,
-        operators.CODETALKER_OT_cancel,
+        queue_operators.CODETALKER_OT_cancel,
+        queue_operators.CODETALKER_OT_cancel_all,
         operators.CODETALKER_OT_rewrite,
         operators.CODETALKER_OT_reset_tuning,
         operators.CODETALKER_OT_remove,
@@ -83,10 +87,10 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """End a running job, import, set-up or check, then take everything back."""
+    """End all runs, an import, a set-up and a check, then take everything back."""
     from . import command, engine_setup, examination, imports, jobs, ticker, translations  # noqa: PLC0415
 
-    jobs.close_current()
+    jobs.QUEUE.close()
     imports.close_current()
     engine_setup.close_current()
     examination.close_current()

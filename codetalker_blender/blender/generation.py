@@ -2,14 +2,16 @@
 
     prepare(context) ─► Prepared ─► (a job) ─► Motion ─► capture ─► write(prepared, take) ─► Written
 
-Between the two the animator may rename, delete or edit anything, so ``Prepared`` holds names and
-``write`` looks everything up and checks it again.
+Between the two the animator may rename, delete or edit anything, so ``Prepared`` holds session numbers,
+which survive a new name and an undo, and ``write`` looks everything up and checks it again.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import bpy
 
@@ -19,25 +21,33 @@ from ..model_files import ModelCard, read_card, read_face
 from . import animation, keys, models, readiness, sources, strips, styles, takes, tuning
 from . import target as targets
 from .preferences import engine_settings
+from .preview import Portrait, portrait_of
 from .properties import chosen_model
+
+Found = TypeVar("Found", bpy.types.Scene, bpy.types.Object)
 
 
 @dataclass(frozen=True)
 class Prepared:
     """One run, read from the scene.
 
+    scene, target: their names then; scene_uid, target_uid: Blender's numbers for them in this session
     source: where the speech lies; start_frame: where the first frame of the motion goes
     note: a sentence for the animator about what was read, or ""
+    portrait: the target for a preview, where one is wanted
     """
 
     request: GenerateRequest
     card: ModelCard
     face: FaceMesh
     scene: str
+    scene_uid: int
     target: str
+    target_uid: int
     source: sources.Source
     start_frame: int
     note: str = ""
+    portrait: Portrait | None = None
 
 
 @dataclass(frozen=True)
@@ -84,10 +94,13 @@ def prepare(context: bpy.types.Context) -> Prepared:
     card = read_card(folder)
     face = read_face(folder, card)
     target = targets.read_target(settings.target, scene)
-    targets.align(target, face, card.name)
+    similarity = targets.align(target, face, card.name)
     animation.check(settings.target, nla=settings.target.codetalker.use_nla)
     style, note = styles.mix_rows(scene, card, source.start_frame)
     engine = engine_settings()
+    portrait = None
+    if settings.use_preview and not bpy.app.background:
+        portrait = portrait_of(settings.target, target.rest, similarity, card.units_per_metre)
     return Prepared(
         request=GenerateRequest(
             audio=sources.read(source),
@@ -101,17 +114,25 @@ def prepare(context: bpy.types.Context) -> Prepared:
         card=card,
         face=face,
         scene=scene.name,
+        scene_uid=scene.session_uid,
         target=target.name,
+        target_uid=settings.target.session_uid,
         source=source,
         start_frame=source.start_frame,
         note=note,
+        portrait=portrait,
     )
 
 
 def waiting_for(prepared: Prepared) -> TargetError | None:
     """Why a finished result cannot be written just now (the animator is in Edit Mode), or None."""
-    obj: bpy.types.Object | None = bpy.data.objects.get(prepared.target)
+    obj = _of_session(bpy.data.objects, prepared.target_uid)
     return targets.busy_mode(obj) if obj is not None else None
+
+
+def _of_session(items: Iterable[Found], uid: int) -> Found | None:
+    """The scene or object with Blender's number for it, whatever it is called now."""
+    return next((item for item in items if item.session_uid == uid), None)
 
 
 def capture(prepared: Prepared, motion: Motion) -> bytes:
@@ -126,11 +147,13 @@ def write(prepared: Prepared, take: bytes, notes: tuple[str, ...] = ()) -> Writt
     Raises UserError, with the scene as it was, when the target or the scene have gone or changed so
     that they do not fit any more.
     """
-    scene: bpy.types.Scene | None = bpy.data.scenes.get(prepared.scene)
-    obj: bpy.types.Object | None = bpy.data.objects.get(prepared.target)
+    scene = _of_session(bpy.data.scenes, prepared.scene_uid)
+    obj = _of_session(bpy.data.objects, prepared.target_uid)
     if scene is None or obj is None:
         gone = f"scene '{prepared.scene}'" if scene is None else f"object '{prepared.target}'"
-        raise UserError(f"The {gone} was renamed or removed while the model was running.", "Generate again.")
+        raise TargetError(
+            f"The {gone} was removed while the model was running.", "Undo its removal, then generate again."
+        )
     target = targets.read_target(obj, scene)
     similarity = targets.align(target, prepared.face, prepared.card.name)
     former = keys.last_owner(obj.data.shape_keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
 from typing import TYPE_CHECKING
 
 import bpy
@@ -11,13 +11,17 @@ import bpy
 from ..errors import Cancelled, UserError
 from ..job.client import JobError
 from . import generation, jobs, tuning
+from .inset import Inset
+from .inset import redraw as redraw_views
 from .preferences import engine_settings
+from .status import StatusText, line_of
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
 
 log = logging.getLogger(__name__)
-TICK_S = 0.1
+#: How often a run is looked at, and its preview moves on.
+TICK_S = 0.08
 
 
 class CODETALKER_OT_generate(bpy.types.Operator):
@@ -26,13 +30,13 @@ class CODETALKER_OT_generate(bpy.types.Operator):
     bl_description = "Let the target mesh speak the audio file from the current frame on"
     bl_options = {"UNDO"}
 
+    _run: jobs.Run | None = None
     _timer: bpy.types.Timer | None = None
+    _inset: Inset | None = None
+    _status: StatusText | None = None
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if jobs.current() is not None:
-            cls.poll_message_set("A speech is being generated already")
-            return False
         if bpy.app.background:
             # There is nobody to read a greyed button: let execute() say what is wrong.
             return True
@@ -62,70 +66,98 @@ class CODETALKER_OT_generate(bpy.types.Operator):
         if bpy.app.background:
             return self.execute(context)
         try:
-            jobs.begin(generation.prepare(context), engine_settings())
+            run = jobs.QUEUE.add(generation.prepare(context), engine_settings())
         except UserError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        self._run, self._status = run, StatusText()
+        run.released = self._release
         self._timer = context.window_manager.event_timer_add(TICK_S, window=context.window)
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[OperatorReturnItems]:
-        run = jobs.current()
-        if run is None:
-            return self._end(context, "CANCELLED")
-        if event.type == "ESC" and event.value == "PRESS":
+        run = self._run
+        assert run is not None
+        if not jobs.QUEUE.holds(run):  # it waited, and was cancelled
+            return self._end_cancelled()
+        if event.type == "ESC" and event.value == "PRESS" and run.going:
             run.cancel()
             return {"RUNNING_MODAL"}
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
+        jobs.QUEUE.proceed()
+        if not run.going:
+            return {"PASS_THROUGH"}
         try:
-            if run.take is None and not run.advance():
-                self._show(context, f"{run.label}: {run.fraction:.0%}    Esc: Cancel")
-                return {"PASS_THROUGH"}
+            with run.timed(TICK_S):
+                if not self._is_ready(context, run):
+                    return {"PASS_THROUGH"}
             if run.cancelled or run.take is None:
-                self.report({"INFO"}, "Cancelled; nothing was changed")
-                return self._end(context, "CANCELLED")
-            waiting = generation.waiting_for(run.prepared)
-            if waiting is not None:
-                run.stage = "ready"
-                self._show(context, f"The speech is ready, but {waiting}    Esc: Discard It")
-                return {"PASS_THROUGH"}
+                return self._end_cancelled()
             written = generation.write(run.prepared, run.take, run.notes)
         except (UserError, JobError) as error:
             self._refuse(error)
-            return self._end(context, "CANCELLED")
+            return self._end("CANCELLED")
+        except MemoryError:
+            self.report({"ERROR"}, "Blender ran out of memory while it wrote the keys; nothing was changed")
+            return self._end("CANCELLED")
         except Exception:
-            self._end(context, "CANCELLED")
+            self._end("CANCELLED")
             raise
         self._tell(written)
-        return self._end(context, "FINISHED")
+        return self._end("FINISHED")
 
     def cancel(self, context: bpy.types.Context) -> None:
-        """Blender ends the operator: it quits or loads another file."""
-        self._end(context, "CANCELLED")
+        """Blender ends the operator: it quits or loads another file, or the window is closed."""
+        if self._run is not None:
+            jobs.QUEUE.drop(self._run)
+        self._release()
+
+    def _is_ready(self, context: bpy.types.Context, run: jobs.Run) -> bool:
+        """Look how far the run is, and show it; True when it is over and can be written."""
+        over = run.take is not None or run.advance()
+        waiting = generation.waiting_for(run.prepared) if over and not run.cancelled else None
+        if over and waiting is None:
+            return True
+        assert self._status is not None
+        text = line_of(run)
+        if waiting is not None:
+            run.stage = "ready"
+            text = f"The speech is ready, but {waiting}    Esc: Discard It"
+        self._status.show(context, text)
+        if run.preview is not None and not run.cancelled and run.preview.advance(time.monotonic()):
+            self._inset = self._inset or Inset(run.preview)
+            self._inset.show()
+            redraw_views()
+        return False
 
     def _refuse(self, error: UserError | JobError) -> None:
         if isinstance(error, JobError):
             log.error("The engine failed:\n%s", error.traceback)
         self.report({"ERROR"}, str(error))
 
-    def _show(self, context: bpy.types.Context, text: str) -> None:
-        context.workspace.status_text_set(text)
-        for window in context.window_manager.windows:
-            for area in window.screen.areas:
-                if area.type in {"VIEW_3D", "SEQUENCE_EDITOR"}:
-                    area.tag_redraw()
+    def _end_cancelled(self) -> set[OperatorReturnItems]:
+        self.report({"INFO"}, "Cancelled; nothing was changed")
+        return self._end("CANCELLED")
 
-    def _end(self, context: bpy.types.Context, result: OperatorReturnItems) -> set[OperatorReturnItems]:
-        if self._timer is not None:
-            context.window_manager.event_timer_remove(self._timer)
-            self._timer = None
-        jobs.close_current()
-        if context.workspace is not None:
-            self._show(context, "")
-            context.workspace.status_text_set(None)
+    def _end(self, result: OperatorReturnItems) -> set[OperatorReturnItems]:
+        if self._run is not None:
+            jobs.QUEUE.finish(self._run)
+        self._release()
         return {result}
+
+    def _release(self) -> None:
+        """Take back what belongs to the window; the queue asks for it when the extension goes."""
+        if self._timer is not None:
+            bpy.context.window_manager.event_timer_remove(self._timer)
+            self._timer = None
+        if self._inset is not None:
+            self._inset.hide()
+            self._inset = None
+        if self._status is not None:
+            self._status.clear()
+            self._status = None
 
     def _tell(self, written: generation.Written) -> None:
         log.info(
@@ -134,102 +166,87 @@ class CODETALKER_OT_generate(bpy.types.Operator):
         for warning in written.warnings:
             self.report({"WARNING"}, warning)
         self.report({"INFO"}, str(written))
+        if self._run is not None:
+            self._tell_times(self._run)
+
+    def _tell_times(self, run: jobs.Run) -> None:
+        """How long Blender could not answer."""
+        drawn_s = self._inset.worst_s if self._inset is not None else 0.0
+        log.info(
+            "Longest callback %.1f ms, drawing of the preview %.1f ms, delay of the timer %.0f ms",
+            *(1000 * seconds for seconds in (run.longest_s, drawn_s, run.late_s)),
+        )
+        if run.engine.mode == "inside":
+            self.report(
+                {"INFO"},
+                f"The model ran inside Blender, which stood still for up to {run.late_s:.2f} s at a time",
+            )
 
 
-class CODETALKER_OT_cancel(bpy.types.Operator):
-    bl_idname = "codetalker.cancel"
-    bl_label = "Cancel"
-    bl_description = "Stop generating and leave the scene as it is"
+class _OnTarget(bpy.types.Operator):
+    """Does one thing to the scene's target, or says in one sentence why not."""
+
+    bl_options = {"UNDO"}
+
+    @staticmethod
+    def obstacle(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> UserError | None:
+        """Why it cannot be done, or None."""
+        raise NotImplementedError
+
+    def perform(self, obj: bpy.types.Object, scene: bpy.types.Scene) -> None:
+        """Do it.  Raises UserError."""
+        raise NotImplementedError
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if jobs.current() is None:
-            cls.poll_message_set("Nothing is being generated")
-            return False
-        return True
+        if bpy.app.background:
+            # As for generating: execute() says what is wrong.
+            return True
+        refusal = cls.obstacle(context.scene.codetalker.target, context.scene)
+        if refusal is not None:
+            cls.poll_message_set(str(refusal).rstrip("."))
+        return refusal is None
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
-        run = jobs.current()
-        if run is not None:
-            run.cancel()
+        try:
+            self.perform(context.scene.codetalker.target, context.scene)
+        except UserError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
         return {"FINISHED"}
 
 
-class CODETALKER_OT_rewrite(bpy.types.Operator):
+class CODETALKER_OT_rewrite(_OnTarget):
     bl_idname = "codetalker.rewrite"
     bl_label = "Apply Settings"
     bl_description = "Write the target's animation anew as Output and Tuning say; the model does not run"
-    bl_options = {"UNDO"}
+    obstacle = staticmethod(tuning.obstacle)
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return _poll_target(cls, context, tuning.obstacle)
-
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
-        obj = context.scene.codetalker.target
-        try:
-            outcome = tuning.rewrite(obj, context.scene)
-        except UserError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+    def perform(self, obj: bpy.types.Object, scene: bpy.types.Scene) -> None:
+        outcome = tuning.rewrite(obj, scene)
         if outcome.warning:
             self.report({"WARNING"}, outcome.warning)
         self.report({"INFO"}, f"'{obj.name}': {outcome}")
-        return {"FINISHED"}
 
 
-class CODETALKER_OT_reset_tuning(bpy.types.Operator):
+class CODETALKER_OT_reset_tuning(_OnTarget):
     bl_idname = "codetalker.reset_tuning"
     bl_label = "Reset"
     bl_description = "Set all tuning sliders back, so that the target moves as the model made it"
-    bl_options = {"UNDO"}
+    obstacle = staticmethod(tuning.obstacle)
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return _poll_target(cls, context, tuning.obstacle)
-
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
-        obj = context.scene.codetalker.target
-        try:
-            tuning.reset(obj, context.scene)
-        except UserError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        return {"FINISHED"}
+    def perform(self, obj: bpy.types.Object, scene: bpy.types.Scene) -> None:
+        tuning.reset(obj, scene)
 
 
-class CODETALKER_OT_remove(bpy.types.Operator):
+class CODETALKER_OT_remove(_OnTarget):
     bl_idname = "codetalker.remove"
     bl_label = "Remove CodeTalker Animation"
     bl_description = (
         "Remove the keys, curves and sound that this extension added for the target; all else stays as it is"
     )
-    bl_options = {"UNDO"}
+    obstacle = staticmethod(tuning.unanimated)
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return _poll_target(cls, context, tuning.unanimated)
-
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
-        obj = context.scene.codetalker.target
-        try:
-            generation.remove(obj, context.scene)
-        except UserError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+    def perform(self, obj: bpy.types.Object, scene: bpy.types.Scene) -> None:
+        generation.remove(obj, scene)
         self.report({"INFO"}, f"'{obj.name}' is as it was without CodeTalker")
-        return {"FINISHED"}
-
-
-def _poll_target(
-    operator: type[bpy.types.Operator],
-    context: bpy.types.Context,
-    obstacle: Callable[[bpy.types.Object | None, bpy.types.Scene], UserError | None],
-) -> bool:
-    if bpy.app.background:
-        # As for generating: execute() says what is wrong.
-        return True
-    refusal = obstacle(context.scene.codetalker.target, context.scene)
-    if refusal is not None:
-        operator.poll_message_set(str(refusal).rstrip("."))
-    return refusal is None

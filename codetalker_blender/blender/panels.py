@@ -7,11 +7,10 @@ import textwrap
 import bpy
 
 from ..errors import UserError
-from . import generation, jobs, model_panels, models, presets, sources, tuning
+from . import generation, jobs, model_panels, models, presets, sources, status, tuning
 from .demo_head import CODETALKER_OT_add_demo_head
 from .installation_operators import CODETALKER_OT_open_preferences
 from .operators import (
-    CODETALKER_OT_cancel,
     CODETALKER_OT_generate,
     CODETALKER_OT_remove,
     CODETALKER_OT_reset_tuning,
@@ -51,8 +50,8 @@ class CODETALKER_PT_generate(bpy.types.Panel):
         column.prop(settings, "limit_to_scene_range")
         draw_speaker(layout, context)
         _draw_output(layout, settings.target)
-        if not draw_run(layout, context, CODETALKER_OT_generate.bl_label):
-            layout.operator(CODETALKER_OT_remove.bl_idname, icon="TRASH")
+        draw_run(layout, context, CODETALKER_OT_generate.bl_label)
+        layout.operator(CODETALKER_OT_remove.bl_idname, icon="TRASH")
 
 
 class CODETALKER_PT_tuning(bpy.types.Panel):
@@ -130,22 +129,19 @@ def draw_speaker(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
     model_panels.draw_style(column, settings)
 
 
-def draw_run(layout: bpy.types.UILayout, context: bpy.types.Context, label: str) -> bool:
-    """The button and what it needs, or how far a run is; -> whether there is one."""
-    run = jobs.current()
-    if run is not None:
-        layout.progress(factor=run.fraction, text=run.label)
-        layout.operator(CODETALKER_OT_cancel.bl_idname, icon="CANCEL")
-        return True
+def draw_run(layout: bpy.types.UILayout, context: bpy.types.Context, label: str) -> None:
+    """How far the runs are, the button for another, and what that needs."""
+    status.draw_runs(layout)
     button = layout.column()
     button.scale_y = 1.4
-    button.operator(CODETALKER_OT_generate.bl_idname, text=label, icon="PLAY_SOUND")
+    text = "Add to the Queue" if jobs.current() is not None else label
+    button.operator(CODETALKER_OT_generate.bl_idname, text=text, icon="PLAY_SOUND")
+    layout.prop(context.scene.codetalker, "use_preview")
     column = layout.column(align=True)
     for check in generation.checks(context):
         draw_text(column, context, str(check), is_problem=bool(check.reason))
         if check.label == "Engine" and check.reason:
             column.operator(CODETALKER_OT_open_preferences.bl_idname, icon="PREFERENCES")
-    return False
 
 
 def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, *, is_problem: bool) -> None:

@@ -16,7 +16,7 @@ from ..installation.environment import ManagedEnvironment
 from ..installation.pins import engine_pins
 from ..installation.probe import Probe, probe
 from ..installation.source import CUDA_INDEX_EXAMPLE
-from ..job.client import worker_environment
+from ..job.process import worker_environment
 from . import compat
 
 #: The extension's own module name, whatever repository it is installed from.

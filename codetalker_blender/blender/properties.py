@@ -74,6 +74,7 @@ class CODETALKER_PG_scene(bpy.types.PropertyGroup):
         own_variation: float
         variation: float
         seed: int
+        use_preview: bool
     else:
         source: bpy.props.EnumProperty(
             name="Source",
@@ -184,6 +185,11 @@ class CODETALKER_PG_scene(bpy.types.PropertyGroup):
             description="Number that repeats the same drawing of motions; without variation it does nothing",
             min=0,
             options=set(),
+        )
+        use_preview: bpy.props.BoolProperty(
+            name="Live Preview",
+            description="Show the moving face in a corner of the 3D View while the model runs",
+            default=True,
         )
 
 

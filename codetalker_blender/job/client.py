@@ -4,20 +4,13 @@
 memory or be killed without taking the caller along.  "inside": the thread runs the job itself.
 The caller's own thread never waits: ``start``, then ``poll`` from a timer until a final message.
 Standard library and numpy only; "inside" imports the engine in the thread.
-
-The worker's environment is the caller's with these changes: PYTHONPATH is the folder that holds
-this package, then ``extra_paths``; PYTHONSTARTUP and PYTHONHOME are gone (they belong to the
-caller's Python); Hugging Face libraries are told to stay offline.
 """
 
 from __future__ import annotations
 
 import atexit
-import os
+import logging
 import queue
-import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -25,12 +18,13 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from .. import errors
 from ..contracts import (
     CancelCheck,
     EngineFacts,
+    FrameSink,
     GenerateRequest,
     Motion,
     Progress,
@@ -38,19 +32,21 @@ from ..contracts import (
     no_progress,
 )
 from . import messages
+from .process import FOLDER_PREFIX, WorkerProcess
 
 if TYPE_CHECKING:
     from ..street import ModelCache
+
+log = logging.getLogger(__name__)
 
 MODES = ("worker", "inside")
 #: What a client can be asked to do.
 Task = messages.Task
 
-_PACKAGE = Path(__file__).resolve().parents[1]
 #: Longer than the worker's own patience with a cancelled job.
 _KILL_AFTER_S = 5.0
-_LOG_LINES = 20
-_FOLDER_PREFIX = "codetalker-"
+#: How long ``close`` waits for the worker to end by itself.
+_CLOSE_S = 1.0
 
 
 class JobError(Exception):
@@ -67,16 +63,6 @@ def error_of(failed: messages.Failed) -> Exception:
     if isinstance(kind, type) and issubclass(kind, errors.UserError):
         return kind(failed.message, failed.hint)
     return JobError(failed.message, failed.traceback)
-
-
-def worker_environment(extra_paths: Sequence[Path] = ()) -> dict[str, str]:
-    """The worker's environment (see the top of the file)."""
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("PYTHONSTARTUP", "PYTHONHOME")
-    }
-    environment["PYTHONPATH"] = os.pathsep.join(str(path) for path in (_PACKAGE.parent, *extra_paths))
-    environment["HF_HUB_OFFLINE"] = environment["TRANSFORMERS_OFFLINE"] = "1"
-    return environment
 
 
 class JobClient:
@@ -98,7 +84,9 @@ class JobClient:
         self._cancelled = threading.Event()
         self._cancelled_at = 0.0
         self._running = False
-        self._process: _Process | None = None
+        self._sink: FrameSink | None = None
+        self._closing = threading.Lock()  # leaving Python closes what another thread may be closing
+        self._process: WorkerProcess | None = None
         self._cache: ModelCache | None = None
         #: what the last finished job reported
         self.last_report: messages.Report | None = None
@@ -116,14 +104,17 @@ class JobClient:
         process = self._process
         return process.pid if process is not None and process.alive else None
 
-    def start(self, request: Task) -> None:
-        """Begin a job; returns at once.  RuntimeError when one is running."""
+    def start(self, request: Task, sink: FrameSink | None = None) -> None:
+        """Begin a job; returns at once.  RuntimeError when one is running.
+
+        sink: takes frames while the others are still being made; called in the background thread
+        """
         if self._running:
             raise RuntimeError("a job is running; cancel it or wait for its final message")
         if self._thread is not None:
             self._thread.join()  # its final message was taken, so it is about to return
         self._cancelled.clear()
-        self._running = True
+        self._running, self._sink = True, sink
         target = self._in_worker if self._mode == "worker" else self._inside
         self._thread = threading.Thread(
             target=self._host, args=(target, request), name="codetalker job", daemon=True
@@ -151,21 +142,22 @@ class JobClient:
 
     def close(self) -> None:
         """Stop whatever runs and leave nothing behind: no thread, no process, no folder."""
-        self.cancel()
-        if self._process is not None:
-            self._process.close_stdin()  # the worker ends at once
-        if self._thread is not None:
-            self._thread.join(_KILL_AFTER_S if self._mode == "worker" else None)
+        with self._closing:
+            self.cancel()
             if self._process is not None:
-                self._process.kill()
-            self._thread.join()
-            self._thread = None
-        if self._process is not None:
-            self._process.remove()
-            self._process = None
-        self._cache = None
-        self._running = False
-        self._inbox = queue.SimpleQueue()
+                self._process.close_stdin()  # the worker ends at once
+            if self._thread is not None:
+                self._thread.join(_CLOSE_S if self._mode == "worker" else None)
+                if self._process is not None:
+                    self._process.kill()
+                self._thread.join()
+                self._thread = None
+            if self._process is not None:
+                self._process.remove()
+                self._process = None
+            self._cache = self._sink = None
+            self._running = False
+            self._inbox = queue.SimpleQueue()
 
     def run_blocking(
         self,
@@ -244,15 +236,27 @@ class JobClient:
         def emit(message: messages.Reply) -> None:
             if isinstance(message, messages.Progress):
                 self._inbox.put(message)
+            elif isinstance(message, messages.Frames):
+                self._show(message)
             else:
                 finals.append(_final(message))
 
         if isinstance(request, messages.Check):
             examine(request, emit)
             return finals[-1]
-        with tempfile.TemporaryDirectory(prefix=_FOLDER_PREFIX, ignore_cleanup_errors=True) as folder:
-            perform(request, emit, self._cancelled.is_set, self._cache, Path(folder))
+        with tempfile.TemporaryDirectory(prefix=FOLDER_PREFIX, ignore_cleanup_errors=True) as folder:
+            perform(request, emit, self._cancelled.is_set, self._cache, Path(folder), self._sink is not None)
         return finals[-1]
+
+    def _show(self, frames: messages.Frames) -> None:
+        """Hand frames to whoever wants to see them; the job does without, if that fails."""
+        try:
+            offsets = messages.take_frames(frames)
+            if self._sink is not None and not self._cancelled.is_set():
+                self._sink(frames.start, offsets)
+        except Exception:
+            log.exception("Frames cannot be shown while the others are made")
+            self._sink = None
 
     def _in_worker(self, request: Task) -> messages.Said:
         kept = self._process is not None and self._process.alive
@@ -275,7 +279,7 @@ class JobClient:
         The final message is None when the worker ended without one.
         """
         process = self._worker()
-        process.send(messages.asking(request))
+        process.send(messages.asking(request, self._sink is not None))
         if self._cancelled.is_set():  # asked for before there was anybody to tell
             process.send_cancel()
         answered = False
@@ -283,11 +287,13 @@ class JobClient:
             answered = True
             if isinstance(message, messages.Progress):
                 self._inbox.put(message)
+            elif isinstance(message, messages.Frames):
+                self._show(message)
             elif isinstance(message, messages.LastReply):
                 return answered, _final(message)
         return answered, None
 
-    def _worker(self) -> _Process:
+    def _worker(self) -> WorkerProcess:
         assert self._process is not None  # made by _replace_process before anybody asks
         return self._process
 
@@ -295,126 +301,7 @@ class JobClient:
         if self._process is not None:
             self._process.remove()
             self._process = None  # a Python that cannot be started leaves none behind
-        self._process = _Process(self._python, self._extra_paths)
-
-
-class _Process:
-    """A worker process, its pipes and its folder."""
-
-    def __init__(self, python: str, extra_paths: Sequence[Path]) -> None:
-        self._python = python
-        self._lock = threading.Lock()  # stdin is written by the job's thread and by cancel()
-        self._ready = False
-        self.folder = Path(tempfile.mkdtemp(prefix=_FOLDER_PREFIX))
-        self._log = self.folder / "worker.log"
-        flags = 0
-        if sys.platform == "win32":
-            flags = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
-        try:
-            with self._log.open("wb") as log:
-                self._popen = subprocess.Popen(
-                    [python, "-m", f"{_PACKAGE.name}.job.worker", str(self.folder)],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    cwd=self.folder,  # -m puts the current directory first in sys.path
-                    env=worker_environment(extra_paths),
-                    creationflags=flags,
-                    start_new_session=sys.platform != "win32",
-                )
-        except OSError as error:
-            shutil.rmtree(self.folder, ignore_errors=True)
-            raise errors.EngineError(
-                f"The Python '{python}' cannot be started: {error.strerror or error}.",
-                "Choose another Python for the model in the preferences.",
-            ) from error
-
-    @property
-    def alive(self) -> bool:
-        return self._popen.poll() is None
-
-    @property
-    def pid(self) -> int:
-        return self._popen.pid
-
-    def send(self, message: messages.Request) -> None:
-        """Write one message; a process that is gone is noticed when its replies end."""
-        line = messages.encode(message, self.folder)
-        with self._lock:
-            stdin = _pipe(self._popen.stdin)
-            if not stdin.closed:
-                try:
-                    stdin.write(line)
-                    stdin.flush()
-                except OSError:
-                    self._popen.poll()
-
-    def send_cancel(self) -> None:
-        self.send(messages.Cancel())
-
-    def receive(self) -> messages.Message | None:
-        """The next message, waiting for it; None when the process is gone."""
-        for line in _pipe(self._popen.stdout):
-            if not line.endswith(b"\n"):
-                break  # it died in mid-sentence
-            try:
-                message = messages.decode(line, self.folder)
-            except messages.ProtocolError:
-                # What start-up files of that Python print comes before the worker takes stdout over.
-                if self._ready:
-                    self.kill()
-                    raise
-                continue
-            if isinstance(message, messages.Ready):
-                self._ready = True
-            return message
-        return None
-
-    def obituary(self) -> messages.Failed:
-        """Why the process ended in mid-job."""
-        status = self._popen.wait()
-        lines = (
-            self._log.read_text("utf-8", "replace").splitlines()[-_LOG_LINES:] if self._log.exists() else []
-        )
-        how = f"with exit status {status}"
-        if status < 0:
-            how = f"by signal {-status} ({signal.Signals(-status).name})"
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        killed = status in (-9, 137)
-        return messages.Failed(
-            message=f"The model's process ended {how}{': ' + last[:300] if last else ''}.",
-            hint="It probably ran out of memory: close other programs or use a shorter range of the sound."
-            if killed
-            else f"Check the Python that runs the model ('{self._python}').",
-            kind="EngineError",
-            traceback="\n".join(lines),
-        )
-
-    def close_stdin(self) -> None:
-        with self._lock:
-            try:
-                _pipe(self._popen.stdin).close()
-            except OSError:  # unsent bytes to a process that is gone
-                self._popen.poll()
-
-    def kill(self) -> None:
-        self._popen.kill()
-
-    def remove(self) -> None:
-        """End the process for certain and delete its folder."""
-        self.close_stdin()
-        try:
-            self._popen.wait(_KILL_AFTER_S)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            self._popen.wait()
-        _pipe(self._popen.stdout).close()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    assert stream is not None  # opened with PIPE
-    return stream
+        self._process = WorkerProcess(self._python, self._extra_paths)
 
 
 def _final(reply: messages.LastReply) -> messages.Said:

@@ -1,10 +1,10 @@
 """The job's protocol: messages ⇄ JSON lines, their arrays ⇄ files in the job's folder.
 
     parent → worker   Generate, Import, Check, Cancel
-    worker → parent   Ready, then for each Generate or Import any number of Progress and
-                      exactly one of Written (or Imported), Failed, Cancelled; for each
-                      Check exactly one of Checked, Failed
-    client → caller   Progress, and then Done in place of Written
+    worker → parent   Ready, then for each Generate or Import any number of Progress, of Frames
+                      where they are asked for, and exactly one of Written (or Imported),
+                      Failed, Cancelled; for each Check exactly one of Checked, Failed
+    client → caller   Progress, the offsets of Frames, and then Done in place of Written
 
 One message is one line, ``{"codetalker": VERSION, "type": ..., ...}`` in UTF-8.  Arrays and packed
 sounds do not pass through the pipe: they lie in the job's folder, and the line names the file.
@@ -24,12 +24,12 @@ from typing import Any
 import numpy as np
 
 from ..array_files import read_arrays, write_arrays
-from ..contracts import AudioSource, EngineFacts, GenerateRequest, ImportRequest, Motion
+from ..contracts import AudioSource, EngineFacts, FloatArray, GenerateRequest, ImportRequest, Motion
 from ..errors import OutputError, UserError
 from ..motion_files import read_motion
 
 #: Raised whenever a message changes its meaning; both sides must agree.
-VERSION = 2
+VERSION = 3
 
 
 class ProtocolError(Exception):
@@ -38,9 +38,10 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True)
 class Generate:
-    """Run the street for one request."""
+    """Run the street for one request.  frames: send frames while the others are being made."""
 
     request: GenerateRequest
+    frames: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,14 @@ class Progress:
     stage: str
     done: int
     total: int
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Frames from number ``start`` on are final; their offsets are a file in the job's folder."""
+
+    start: int
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -149,7 +158,7 @@ Request = Generate | Import | Check | Cancel
 Job = GenerateRequest | ImportRequest
 Task = Job | Check
 #: What the job says, and what becomes of it for the client's caller.
-Reply = Progress | Written | Imported | Checked | Failed | Cancelled
+Reply = Progress | Frames | Written | Imported | Checked | Failed | Cancelled
 LastReply = Written | Imported | Checked | Failed | Cancelled
 Said = Progress | Done | Imported | Checked | Failed | Cancelled
 Message = Request | Ready | Reply
@@ -157,22 +166,24 @@ Message = Request | Ready | Reply
 FINAL = (Done, Imported, Checked, Failed, Cancelled)
 
 
-def asking(task: Task) -> Generate | Import | Check:
-    """The message that asks for it."""
+def asking(task: Task, frames: bool = False) -> Generate | Import | Check:
+    """The message that asks for it; frames: as in :class:`Generate`."""
     match task:
         case GenerateRequest():
-            return Generate(task)
+            return Generate(task, frames)
         case ImportRequest():
             return Import(task)
     return task
 
 
 def encode(message: Message, folder: Path) -> bytes:
-    """One line, with its newline; arrays are written into ``folder``.  Raises OutputError."""
+    """One line, with its newline; what a request brings is written into ``folder``.  Raises OutputError."""
     values: dict[str, Any]
     match message:
-        case Generate(request):
-            values = _request_values(request, folder)
+        case Generate(request, frames):
+            values = {**_request_values(request, folder), "frames": frames}
+        case Frames(start, path):
+            values = {"start": start, "file": path.name}
         case Import(request):
             values = _import_values(request)
         case Written(path, report):
@@ -203,6 +214,7 @@ def decode(line: bytes, folder: Path) -> Message:
     readers: dict[str, Callable[[dict[str, Any], Path], Message]] = {
         "Generate": _read_generate,
         "Import": lambda values, _: _read_import(values),
+        "Frames": _read_frames,
         "Written": _read_written,
         "Imported": lambda values, _: Imported(**_fields(values, {"about": str})),
         "Check": lambda values, _: Check(**_fields(values, {"device": str})),
@@ -224,6 +236,26 @@ def decode(line: bytes, folder: Path) -> Message:
 def result_file(folder: Path) -> Path:
     """A new path for the result of a job whose folder is ``folder``."""
     return folder / _new_name("motion.npz")
+
+
+def write_frames(folder: Path, start: int, offsets: FloatArray) -> Frames:
+    """Put offsets (n, V, 3) metres into a new file of the job.  Raises OutputError."""
+    path = folder / _new_name("frames.npz")
+    write_arrays(path, {"offsets": offsets})
+    return Frames(start, path)
+
+
+def take_frames(frames: Frames) -> FloatArray:
+    """The inverse of :func:`write_frames`; deletes the file.  Raises ProtocolError for anything else."""
+    try:
+        offsets = read_arrays(frames.path).get("offsets")
+    except UserError as error:
+        raise ProtocolError(f"frames: {error}") from error
+    with suppress(PermissionError):  # as below
+        frames.path.unlink()
+    if offsets is None or offsets.dtype != np.float32 or offsets.ndim != 3 or offsets.shape[2] != 3:
+        raise ProtocolError(f"'{frames.path}' holds no offsets")
+    return offsets.astype(np.float32, copy=False)
 
 
 def take(written: Written) -> Done:
@@ -252,7 +284,7 @@ def _fields(values: dict[str, Any], types: Mapping[str, type | tuple[type, ...]]
         raise ProtocolError(f"missing or unknown fields: {', '.join(odd)}")
     for name, wanted in types.items():
         # JSON's true is an int to Python, but never meant as one here.
-        if isinstance(values[name], bool) or not isinstance(values[name], wanted):
+        if isinstance(values[name], bool) != (wanted is bool) or not isinstance(values[name], wanted):
             raise ProtocolError(f"field {name!r} has the wrong type: {values[name]!r:.80}")
     return values
 
@@ -278,6 +310,7 @@ _GENERATE_FIELDS: dict[str, type | tuple[type, ...]] = {
     "fps": _OPTIONAL_NUMBER,
     "temperature": _OPTIONAL_NUMBER,
     "seed": int,
+    "frames": bool,
 }
 
 
@@ -328,7 +361,8 @@ def _read_generate(values: dict[str, Any], folder: Path) -> Generate:
             fps=values["fps"],
             temperature=values["temperature"],
             seed=values["seed"],
-        )
+        ),
+        values["frames"],
     )
 
 
@@ -366,6 +400,11 @@ def _read_import(values: dict[str, Any]) -> Import:
         raise ProtocolError(f"styles must be names: {values['styles']!r:.80}")
     paths = {name: None if values[name] is None else Path(values[name]) for name in _PATHS}
     return Import(ImportRequest(**{**values, **paths, "styles": tuple(values["styles"])}))
+
+
+def _read_frames(values: dict[str, Any], folder: Path) -> Frames:
+    values = _fields(values, {"start": int, "file": str})
+    return Frames(values["start"], _inside(folder, values["file"]))
 
 
 def _read_written(values: dict[str, Any], folder: Path) -> Written:

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .. import street
-from ..contracts import CancelCheck, ImportRequest
-from ..errors import Cancelled, UserError
+from ..contracts import CancelCheck, FloatArray, ImportRequest, no_frames
+from ..errors import Cancelled, EngineError, OutputError, UserError
 from ..official_import import import_official
 from . import messages
 
@@ -35,26 +35,43 @@ Emit = Callable[[messages.Reply], None]
 
 
 def perform(
-    request: messages.Job, emit: Emit, cancelled: CancelCheck, cache: street.ModelCache, folder: Path
+    request: messages.Job,
+    emit: Emit,
+    cancelled: CancelCheck,
+    cache: street.ModelCache,
+    folder: Path,
+    frames: bool = False,
 ) -> None:
-    """Run one request; emits any number of Progress, then exactly one final message.
+    """Run one request; emits any number of Progress and Frames, then exactly one final message.
 
     That is Written or, of an import, Imported; or Failed, or Cancelled.
-    folder: the job's, for the result
+    folder: the job's, for the result; frames: whether Frames are wanted
     """
     stages = _Stages(emit)
     path = messages.result_file(folder)
+
+    def show(start: int, offsets: FloatArray) -> None:
+        try:
+            emit(messages.write_frames(folder, start, offsets))
+        except OutputError as error:  # the result may still find room
+            sys.stderr.write(f"{error}\n")
+
     try:
         if isinstance(request, ImportRequest):
             emit(messages.Imported(import_official(request, stages.progress, cancelled)))
             return
-        made = street.run_to_file(request, path, stages.progress, cancelled, cache)
+        made = street.run_to_file(
+            request, path, stages.progress, cancelled, cache, sink=show if frames else no_frames
+        )
         report = messages.Report(stages.seconds, made.device, made.frame_count, made.notes)
         emit(messages.Written(path, report))
     except Cancelled:
         emit(messages.Cancelled())
     except UserError as error:
         emit(messages.Failed(error.message, error.hint, type(error).__name__))
+    except MemoryError as error:  # beyond those that the street explains
+        full = EngineError("The memory is full.", street.MEMORY_HINT)
+        emit(messages.Failed(full.message, full.hint, type(full).__name__, describe_bug(error).traceback))
     except Exception as error:  # noqa: BLE001 - a bug must reach the user's log, not end the worker
         emit(describe_bug(error))
 
@@ -102,8 +119,8 @@ class _Stages:
 class _Job:
     """One request and whether its end was asked for."""
 
-    def __init__(self, request: messages.Task) -> None:
-        self.request = request
+    def __init__(self, request: messages.Task, frames: bool = False) -> None:
+        self.request, self.frames = request, frames
         self.cancelled = threading.Event()
         self.over = threading.Event()
 
@@ -139,7 +156,7 @@ class Worker:
             if isinstance(job.request, messages.Check):
                 examine(job.request, self._send)
             else:
-                perform(job.request, self._send, job.cancelled.is_set, self._cache, self._folder)
+                perform(job.request, self._send, job.cancelled.is_set, self._cache, self._folder, job.frames)
             job.over.set()
 
     def _send(self, message: messages.Message) -> None:
@@ -155,7 +172,10 @@ class Worker:
         try:
             for line in self._requests:
                 match messages.decode(line, self._folder):
-                    case messages.Generate(request) | messages.Import(request):
+                    case messages.Generate(request, frames):
+                        latest = _Job(request, frames)
+                        self._jobs.put(latest)
+                    case messages.Import(request):
                         latest = _Job(request)
                         self._jobs.put(latest)
                     case messages.Check() as check:

@@ -81,6 +81,31 @@ def recording(blender: None, tmp_path: Path) -> Path:
     return timeline.write_wav(tmp_path / "grüße an alle.wav", timeline.noise(timeline.DURATION_S))
 
 
+@pytest.fixture(scope="session")
+def long_speech_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three minutes, which take the small model longer than any test waits."""
+    path = tmp_path_factory.mktemp("sounds") / "long.wav"
+    write_buzz(path, 180.0)
+    return path
+
+
+@pytest.fixture
+def settings(
+    blender: None, tiny_model: Path, speech_file: Path, engine_python: str, monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """``scene.codetalker``, filled in but for the target; jobs run in a Python that has torch."""
+    import bpy
+
+    from codetalker_blender.blender.preferences import PYTHON_VARIABLE
+
+    if engine_python != sys.executable:
+        monkeypatch.setenv(PYTHON_VARIABLE, engine_python)
+    group = bpy.context.scene.codetalker
+    group.audio = str(speech_file)
+    group.model, group.model_folder = "OTHER_FOLDER", str(tiny_model)
+    return group
+
+
 def write_buzz(path: Path, duration_s: float) -> None:
     """A swelling buzz as a 16 kHz, 16 bit WAV file."""
     time_s = np.arange(round(16000 * duration_s)) / 16000

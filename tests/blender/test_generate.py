@@ -16,31 +16,13 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender.blender import compat, generation, jobs
-from codetalker_blender.blender.preferences import PYTHON_VARIABLE, engine_settings
+from codetalker_blender.blender.preferences import engine_settings
 from codetalker_blender.contracts import Motion
 from codetalker_blender.errors import UserError
 from codetalker_blender.model_files import read_card, read_face
 from tests.blender import scenes, speaking, timeline
 
 Matrix = NDArray[np.float64]
-
-
-@pytest.fixture(autouse=True)
-def named_python(engine_python: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without torch in this Python, the jobs run in the one that has it."""
-    import sys
-
-    if engine_python != sys.executable:
-        monkeypatch.setenv(PYTHON_VARIABLE, engine_python)
-
-
-@pytest.fixture
-def settings(blender: None, tiny_model: Path, speech_file: Path) -> bpy.types.bpy_struct:
-    """``scene.codetalker``, filled in but for the target."""
-    group: bpy.types.bpy_struct = bpy.context.scene.codetalker
-    group.audio = str(speech_file)
-    group.model, group.model_folder = "OTHER_FOLDER", str(tiny_model)
-    return group
 
 
 def motion_of() -> Motion:
@@ -279,13 +261,28 @@ def test_broken_model_is_refused(
         refused("broken|cut short")
 
 
-def test_target_that_goes_while_the_model_runs_is_refused(settings: bpy.types.bpy_struct) -> None:
+def test_target_and_scene_renamed_while_the_model_runs_are_found_again(
+    settings: bpy.types.bpy_struct,
+) -> None:
     obj = settings.target = scenes.add_sheet()
     prepared = generation.prepare(bpy.context)
-    obj.name = "Renamed"
-    with pytest.raises(UserError, match="renamed or removed"):
+    obj.name, bpy.context.scene.name = "Renamed", "Act Two"
+    scenes.add_sheet()  # takes over the name
+    written = write(prepared, made_motion())
+    assert written.target == "Renamed"
+    assert obj.data.shape_keys is not None
+    assert bpy.data.objects["Face"].data.shape_keys is None
+
+
+def test_target_removed_while_the_model_runs_is_refused(settings: bpy.types.bpy_struct) -> None:
+    settings.target = scenes.add_sheet()
+    prepared = generation.prepare(bpy.context)
+    bpy.data.objects.remove(settings.target)
+    scenes.add_sheet()  # another one, of the same name
+    before = scenes.dump()
+    with pytest.raises(UserError, match="object 'Face' was removed while the model was running"):
         write(prepared, made_motion())
-    assert obj.data.shape_keys is None
+    assert scenes.dump() == before
 
 
 def delete(obj: bpy.types.Object) -> None:
@@ -372,32 +369,6 @@ def test_panel_lists_what_is_missing(settings: bpy.types.bpy_struct) -> None:
     settings.target = scenes.add_mesh("Big", scenes.sheet_vertices(8, 6), scenes.sheet_quads(8, 6))
     reasons = {check.label: check.reason for check in generation.checks(bpy.context)}
     assert "48 vertices" in reasons["Target"]
-
-
-def test_job_in_the_background_ends_and_can_be_cancelled(settings: bpy.types.bpy_struct) -> None:
-    import time
-
-    settings.target = scenes.add_sheet()
-    run = jobs.begin(generation.prepare(bpy.context), engine_settings())
-    assert jobs.current() is run
-    assert not bpy.ops.codetalker.generate.poll()
-    assert bpy.ops.codetalker.cancel.poll()
-    for _ in range(1200):
-        if run.advance():
-            break
-        time.sleep(0.05)
-    assert run.take is not None
-    assert generation.waiting_for(run.prepared) is None
-    jobs.close_current()
-    assert jobs.current() is None
-    run = jobs.begin(generation.prepare(bpy.context), engine_settings())
-    bpy.ops.codetalker.cancel()
-    for _ in range(1200):
-        if run.advance():
-            break
-        time.sleep(0.05)
-    assert run.cancelled
-    jobs.close_current()
 
 
 def test_a_device_that_failed_is_a_warning(

@@ -12,9 +12,9 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import panels, sequencer_panel, sources, takes, tuning
+from codetalker_blender.blender import jobs, panels, sequencer_panel, sources, takes, tuning
 from codetalker_blender.blender.preferences import PYTHON_VARIABLE
-from tests.blender import speaking
+from tests.blender import running, scenes, speaking
 from tests.blender.speaking import made_motion, sheet_face, speak
 
 
@@ -31,9 +31,6 @@ class Layout:
 
     row = column = box = split = _part
 
-    def progress(self, factor: float, text: str) -> None:
-        self.shown.append(text)
-
     def label(self, text: str, icon: str = "NONE", translate: bool = True) -> None:
         assert icon in bpy.types.UILayout.bl_rna.functions["label"].parameters["icon"].enum_items
         self.shown.append(text)
@@ -49,10 +46,15 @@ class Layout:
         if self.enabled:
             self.settable.append(name)
 
-    def operator(self, name: str, text: str = "", icon: str = "NONE") -> None:
+    def operator(self, name: str, text: str = "", icon: str = "NONE") -> SimpleNamespace:
         assert icon in bpy.types.UILayout.bl_rna.functions["operator"].parameters["icon"].enum_items
         assert getattr(bpy.ops.codetalker, name.split(".")[1]).get_rna_type().description
         self.shown += [name, text]
+        return SimpleNamespace()
+
+    def progress(self, factor: float, text: str) -> None:
+        assert 0.0 <= factor <= 1.0
+        self.shown.append(text)
 
 
 def drawn(panel: type[bpy.types.Panel]) -> tuple[str, list[str]]:
@@ -90,6 +92,25 @@ def test_every_slider_can_be_told_from_the_others(obj: bpy.types.Object) -> None
     first, second = lines.index("Strength"), lines.index("Smoothing")
     assert lines[first + 1 : second] == regions
     assert lines[second + 1 : second + 1 + len(regions)] == regions
+
+
+def test_runs_are_listed(settings: bpy.types.bpy_struct) -> None:
+    for name in ("First", "Second"):
+        settings.target = scenes.add_sheet(name)
+        text, _ = drawn(panels.CODETALKER_PT_generate)
+        running.add()
+    assert "Add to the Queue" in text
+    text, settable = drawn(panels.CODETALKER_PT_generate)
+    lines = text.split("\n")
+    assert lines.index("First") < lines.index("Starting") < lines.index("Second: waiting")
+    assert lines.count("codetalker.cancel") == 2 and "codetalker.cancel_all" in lines
+    assert "use_preview" in settable
+    for run in (jobs.QUEUE.current, *jobs.QUEUE.waiting):
+        jobs.QUEUE.drop(run)  # another file is loaded
+    text, _ = drawn(panels.CODETALKER_PT_generate)
+    assert "speech of 'First' was dropped" in text and "speech of 'Second' was dropped" in text
+    running.add()
+    assert "dropped" not in drawn(panels.CODETALKER_PT_generate)[0]
 
 
 def test_regions_that_the_face_lacks_are_named(

@@ -6,101 +6,24 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from codetalker_blender import array_files
-from codetalker_blender.contracts import AudioSource, GenerateRequest, Motion
+from codetalker_blender.contracts import AudioSource, FloatArray, GenerateRequest, Motion
 from codetalker_blender.errors import AudioError, Cancelled, EngineError
 from codetalker_blender.job import messages
-from codetalker_blender.job.client import JobClient, JobError, error_of, worker_environment
+from codetalker_blender.job.client import JobClient, JobError, error_of
+from codetalker_blender.job.process import worker_environment
+from tests.job.waiting import WAIT_S, gone, request, until_final, until_stage, worker_pid
 
 pytest.importorskip("torch", reason="the engine needs torch")
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_S = 120.0  # far more than a job needs: only a hanging one meets it
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tests.engine.tiny import tiny_bundle
-
-    return tiny_bundle(tmp_path_factory.mktemp("models") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """short.wav (1 s), and long.wav, which takes far longer than any test waits for a cancel."""
-    folder = tmp_path_factory.mktemp("sounds")
-    rng = np.random.default_rng(0)
-    for name, seconds in (("short.wav", 1), ("long.wav", 3_600)):
-        noise = rng.integers(-3_000, 3_000, 16_000 * seconds, dtype=np.int16)
-        soundfile.write(folder / name, noise, 16_000)
-    return folder
-
-
-@pytest.fixture
-def jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder in which job folders are made; it must be empty in the end."""
-    folder = tmp_path / "jobs"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    yield folder
-    assert not list(folder.iterdir())
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("codetalker")]
-
-
-def request(model: Path, audio: Path, **more: object) -> GenerateRequest:
-    style = np.array([[1.0, 0.0, 0.0]], np.float32)
-    return GenerateRequest(AudioSource(audio), model, style, device="cpu", **more)  # type: ignore[arg-type]
-
-
-def until_final(client: JobClient) -> list[messages.Said]:
-    said: list[messages.Said] = []
-    deadline = time.monotonic() + WAIT_S
-    while client.running:
-        assert time.monotonic() < deadline, f"no final message; so far: {said[-3:]}"
-        said += client.poll()
-        time.sleep(0.01)
-    return said
-
-
-def until_stage(client: JobClient, stage: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
-        said = client.poll()
-        assert not any(isinstance(message, messages.FINAL) for message in said), said[-1]
-        if any(isinstance(message, messages.Progress) and message.stage == stage for message in said):
-            return
-        time.sleep(0.01)
-    raise AssertionError(f"stage {stage} was never reached")
-
-
-def worker_pid(client: JobClient) -> int:
-    assert client.worker_pid is not None
-    return client.worker_pid
-
-
-def gone(pid: int, wait_s: float = WAIT_S) -> bool:
-    deadline = time.monotonic() + wait_s
-    while True:
-        state = subprocess.run(
-            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
-        )
-        if not state.stdout.strip() or state.stdout.startswith("Z"):
-            return True
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(0.05)
 
 
 def test_both_modes_give_the_same_motion(jobs: Path, model: Path, sounds: Path) -> None:
@@ -143,6 +66,69 @@ def test_long_motion_arrives_as_a_window_on_its_file(
     assert isinstance(mapped.offsets, np.memmap) and not isinstance(plain.offsets, np.memmap)
     np.testing.assert_array_equal(mapped.offsets, plain.offsets)
     np.testing.assert_array_equal(mapped.codes, plain.codes)
+
+
+@pytest.mark.parametrize("mode", ["worker", "inside"])
+def test_frames_that_come_early_are_those_of_the_motion(
+    jobs: Path, model: Path, sounds: Path, mode: str
+) -> None:
+    chunks: list[tuple[int, FloatArray]] = []
+    client = JobClient(mode)
+    try:
+        client.start(request(model, sounds / "medium.wav", fps=24.0), lambda *chunk: chunks.append(chunk))
+        until_stage(client, "frames")
+        assert chunks, "frames are said to be ready, and none has come"
+        done = until_final(client)[-1]
+        assert isinstance(done, messages.Done)
+        # The next job asks for none.
+        count = len(chunks)
+        client.run_blocking(request(model, sounds / "short.wav"))
+        assert len(chunks) == count > 2
+    finally:
+        client.close()
+    assert [first for first, _ in chunks] == list(np.cumsum([0, *(len(part) for _, part in chunks)])[:-1])
+    np.testing.assert_array_equal(np.concatenate([part for _, part in chunks]), done.motion.offsets)
+
+
+@pytest.mark.parametrize("mode", ["worker", "inside"])
+def test_a_job_goes_on_without_whoever_watches_it(jobs: Path, model: Path, sounds: Path, mode: str) -> None:
+    asked = []
+
+    def broken(first: int, offsets: FloatArray) -> None:
+        asked.append(first)
+        raise ValueError("no screen")
+
+    client = JobClient(mode)
+    try:
+        client.start(request(model, sounds / "medium.wav"), broken)
+        assert isinstance(until_final(client)[-1], messages.Done)
+    finally:
+        client.close()
+    assert asked == [0]
+
+
+@posix
+def test_too_little_memory_is_a_sentence(jobs: Path, model: Path, sounds: Path, tmp_path: Path) -> None:
+    """Workers that may have less than torch needs, and one whose memory ends somewhere inside the engine."""
+    cases: list[tuple[Path | None, list[Path]]] = [(None, [tmp_path])]
+    for kilobytes in (200_000, 300_000):
+        poor = tmp_path / f"python-{kilobytes}"
+        poor.write_text(f'#!/bin/sh\nulimit -v {kilobytes}\nexec "{sys.executable}" "$@"\n')
+        poor.chmod(0o755)
+        cases.append((poor, []))
+    (tmp_path / "sitecustomize.py").write_text(
+        "from codetalker_blender import street\n"
+        "def full(*_): raise MemoryError\n"
+        "street.resample_chunks = full\n"
+    )
+    for python, paths in cases:
+        client = JobClient("worker", python=python, extra_paths=paths)
+        try:
+            with pytest.raises(EngineError, match="memory") as caught:
+                client.run_blocking(request(model, sounds / "short.wav"))
+            assert caught.value.hint and "Internal" not in str(caught.value)
+        finally:
+            client.close()
 
 
 @pytest.mark.parametrize("mode", ["worker", "inside"])

@@ -63,6 +63,24 @@ def test_a_result_arrives_with_its_arrays(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("frames", [True, False])
+def test_whether_frames_are_wanted_arrives(tmp_path: Path, frames: bool) -> None:
+    arrived = decode(encode(messages.Generate(request(), frames), tmp_path), tmp_path)
+    assert isinstance(arrived, messages.Generate) and arrived.frames is frames
+
+
+def test_frames_arrive_and_their_file_goes(tmp_path: Path) -> None:
+    offsets = np.random.default_rng(0).standard_normal((5, 9, 3)).astype(np.float32)
+    sent = messages.write_frames(tmp_path, 12, offsets)
+    arrived = decode(encode(sent, tmp_path), tmp_path)
+    assert arrived == sent and sent.start == 12
+    np.testing.assert_array_equal(messages.take_frames(sent), offsets)
+    assert not list(tmp_path.iterdir())
+    wrong = messages.write_frames(tmp_path, 0, offsets[0])
+    with pytest.raises(ProtocolError, match="no offsets"):
+        messages.take_frames(wrong)
+
+
 def test_a_result_that_is_no_motion_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(b"not an archive")
     with pytest.raises(ProtocolError, match="broken"):
@@ -106,6 +124,9 @@ def line(**values: object) -> bytes:
         line(type="Progress", stage="codes", done=1),
         line(type="Progress", stage="codes", done="1", total=2),
         line(type="Progress", stage="codes", done=True, total=2),
+        line(type="Frames", start=0, file="absent.npz"),
+        line(type="Frames", start=0, file="../secret.npz"),
+        line(type="Frames", start="0", file="there.npz"),
         line(type="Written", file="absent.npz", seconds={}, device="cpu", frames=1, notes=[]),
         line(type="Written", file="../secret.npz", seconds={}, device="cpu", frames=1, notes=[]),
         line(type="Written", file="there.npz", seconds={}, device="cpu", frames=1, notes=[1]),
