@@ -23,7 +23,6 @@ _GERMAN_LABELS = {
     "Remove Model": "Modell entfernen",
     "Remove": "Entfernen",
     "Refresh Models": "Modelle neu lesen",
-    "Refresh": "Neu lesen",
     "Open Folder": "Ordner öffnen",
     "Import Checkpoints": "Checkpoints importieren",
     "Cancel Import": "Import abbrechen",
@@ -33,7 +32,6 @@ _GERMAN_LABELS = {
 }
 _GERMAN = {
     # settings of the scene
-    "Audio": "Ton",
     "Target": "Ziel",
     "Head that shall speak": "Der Kopf, der sprechen soll",
     "Model": "Modell",
@@ -43,7 +41,6 @@ _GERMAN = {
     "Speaking style": "Sprechweise",
     "Second Style": "Zweiter Stil",
     "Speaking style that Mix leads to": "Sprechweise, zu der die Mischung führt",
-    "Mix": "Mischung",
     "Variation": "Variation",
     "Seed": "Startwert",
     "Device": "Gerät",
@@ -54,7 +51,6 @@ _GERMAN = {
     "Output": "Ausgabe",
     "Per Frame": "Je Bild",
     "Compact": "Kompakt",
-    "Maximum Error": "Größter Fehler",
     "NLA Track": "NLA-Spur",
     "Strength": "Stärke",
     "Smoothing": "Glättung",
@@ -89,7 +85,6 @@ _GERMAN = {
     "Stage 2": "Stufe 2",
     "Template": "Vorlage",
     "Subject": "Person",
-    "Mesh": "Netz",
     "Regions": "Regionen",
     "Codec Heads": "Köpfe des Codecs",
     "Query Heads": "Köpfe der Abfrage",
