@@ -79,10 +79,10 @@ class Environment:
 
 
 def main_environment(root: Path) -> Environment:
-    """`.venv`: the project, bpy, what training needs and pytest."""
+    """`.venv`: the project, bpy, what training and batches on a cluster need, and pytest."""
     project = read_toml(root / "pyproject.toml")["project"]
-    pins = [pin for name in ("blender", "training", "test") for pin in project["optional-dependencies"][name]]
-    return Environment(".venv", PYTHON, (*project["dependencies"], *pins))
+    extras = [project["optional-dependencies"][name] for name in ("blender", "training", "farm", "test")]
+    return Environment(".venv", PYTHON, (*project["dependencies"], *(pin for pins in extras for pin in pins)))
 
 
 def lint_environment(root: Path) -> Environment:

@@ -27,18 +27,27 @@ from types import FrameType
 from typing import IO, NoReturn, TextIO
 
 from . import checkup, resources, street
-from .array_files import check_writable, mode_of
+from .array_files import check_writable, explained, mode_of
+from .batch import command as batch
+from .batch import worker as batch_worker
+from .batch.tasks import Program
 from .contracts import AudioSource, GenerateRequest, no_progress
 from .errors import BundleError, Cancelled, OutputError, UserError
 from .model_files import read_card
+from .staging import Staging
 
 DONE, REFUSED, BUG, CANCELLED = 0, 2, 3, 130
+#: Options of generate that a row of a batch may set.
+_ROW_OPTIONS = ("model", "style", "device", "fps", "variation", "seed", "output")
+_BATCH_WORKER = "batch-worker"
 _LOWEST_FPS, _HIGHEST_FPS = 1, 1000
 _MAX_SEED = 2**63 - 1
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
+    if list(arguments) == [_BATCH_WORKER]:
+        return batch_worker.serve(_Rows())
     with _own_stderr() as (stderr, noise), _stopped_by_sigterm():
         try:
             options = _parser().parse_args(arguments)
@@ -46,8 +55,10 @@ def main(arguments: Sequence[str]) -> int:
                 _models()
             elif options.command == "check":
                 _check(options.device)
+            elif options.command == "batch":
+                return batch.run(options, _program(), stderr)
             else:
-                _generate(options, stderr)
+                _generate(options, stderr, street.ModelCache())
         except UserError as error:
             _line(stderr, str(error))
             return REFUSED
@@ -116,6 +127,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="OUT.npz|OUT_DIR",
         help="file to write, or a folder for one .npz per input, named by its stem",
     )
+    many = commands.add_parser(
+        "batch",
+        help="generate for every row of a manifest",
+        description="Generate for every row of a manifest.  Started again, it goes on where it stopped.",
+    )
+    batch.add_arguments(many, [name for name in _ROW_OPTIONS if name != "output"], ())
     return parser
 
 
@@ -191,7 +208,48 @@ def _described(folder: Path) -> str:
     )
 
 
-def _generate(options: argparse.Namespace, stderr: TextIO) -> None:
+def _program() -> Program:
+    """What a batch runs."""
+
+    def check(arguments: Sequence[str]) -> None:
+        options = _parser().parse_args(["generate", *arguments])
+        if options.output.suffix.lower() != ".npz":
+            raise OutputError(f"'{options.output}' is no .npz.", "Name a file that ends in .npz.")
+
+    return Program(
+        options=_ROW_OPTIONS,
+        switches=(),
+        outputs=("output",),
+        default_output=("output", ".npz"),
+        check=check,
+        worker=("", "-m", Path(__file__).parent.name, _BATCH_WORKER),
+    )
+
+
+class _Rows:
+    """Runs row after row of a batch, with its model in memory."""
+
+    def __init__(self) -> None:
+        self._cache = street.ModelCache()
+
+    def __call__(self, arguments: Sequence[str]) -> dict[str, object]:
+        options = _parser().parse_args(["generate", *arguments])
+        path: Path = options.output
+        with explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with Staging() as staging:
+            options.output = staging.file(path)
+            (outcome,) = _generate(options, sys.stderr, self._cache)
+            files = staging.publish()
+        return {
+            "outputs": [str(file) for file in files],
+            "frames": outcome.frame_count,
+            "device": outcome.device,
+            "warnings": list(outcome.notes),
+        }
+
+
+def _generate(options: argparse.Namespace, stderr: TextIO, cache: street.ModelCache) -> list[street.Outcome]:
     """Refuse what can be refused before any work, then turn each input into its file."""
     outputs = _outputs(options.audio, options.output)
     model = resources.find_model(options.model) if options.model is not None else resources.default_model()
@@ -202,7 +260,7 @@ def _generate(options: argparse.Namespace, stderr: TextIO) -> None:
     with _folder_for(outputs[0], options.output):
         for path in outputs:
             check_writable(path)
-        cache = street.ModelCache()
+        outcomes = []
         show = options.progress or stderr.isatty()
         for number, (audio, path) in enumerate(zip(options.audio, outputs, strict=True), start=1):
             request = GenerateRequest(
@@ -230,6 +288,8 @@ def _generate(options: argparse.Namespace, stderr: TextIO) -> None:
                     bar.close()
             for note in outcome.notes:
                 _line(stderr, note)
+            outcomes.append(outcome)
+    return outcomes
 
 
 def _outputs(inputs: list[Path], output: Path) -> list[Path]:

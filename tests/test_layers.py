@@ -16,7 +16,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "codetalker_blender"
 BOTTOM = frozenset(
-    "contracts errors resources model_files model_library array_files text_files motion_files".split()
+    (
+        "contracts errors resources model_files model_library array_files text_files motion_files "
+        "staging standard_output"
+    ).split()
 )
 MAXIMUM_LINES = 450
 
@@ -50,7 +53,9 @@ LAYERS = {
     "official_import": layer(BOTTOM | {"street", "engine", "face"}),
     "installation": layer(BOTTOM | {"installation"}),
     "checkup": layer(BOTTOM | {"installation", "job.client", "job.process"}, "numpy"),
-    "cli": layer(BOTTOM | {"street", "engine", "face", "checkup"}, "numpy"),
+    "batch": layer(BOTTOM | {"batch"}),
+    "batch.cluster": layer(BOTTOM | {"batch"}, lazily="ray"),
+    "cli": layer(BOTTOM | {"street", "engine", "face", "batch", "checkup"}, "numpy"),
     "__main__": layer(BOTTOM | {"cli", "street", "engine", "face"}, "numpy"),
     "job": layer(frozenset()),
     "job.messages": layer(BOTTOM, "numpy"),
@@ -61,7 +66,7 @@ LAYERS = {
     "job.worker": layer(BOTTOM | {"job.messages", "street", "official_import", "engine", "face"}, "numpy"),
     "blender": layer(
         BOTTOM
-        | {"blender", "face", "installation", "checkup"}
+        | {"blender", "face", "batch", "installation", "checkup"}
         | {"job.client", "job.process", "job.host", "job.estimate", "job.messages"},
         "numpy bpy bpy_extras bmesh mathutils gpu gpu_extras blf aud addon_utils bl_ui bl_operators",
     ),
@@ -170,6 +175,9 @@ def test_every_import_is_in_the_table() -> None:
         ("blender/panels.py", "import torch", "imports torch"),
         ("blender/panels.py", "def f():\n    from ..engine import generate", "imports engine.generate"),
         ("blender/panels.py", "from ..job import worker", "imports job.worker"),
+        ("batch/pool.py", "from ..street import run", "imports street.run"),
+        ("batch/pool.py", "def f():\n    import ray", "imports ray"),
+        ("batch/manifest.py", "import bpy", "imports bpy"),
         (
             "blender/panels.py",
             "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..street import run",

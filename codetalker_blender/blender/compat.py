@@ -200,3 +200,36 @@ def set_png_output(render: bpy.types.RenderSettings) -> None:
 def has_audio() -> bool:
     """Whether this build can read sound (Blender 4.2's Python module and some Linux packages cannot)."""
     return bool(getattr(bpy.app.build_options, "audaspace", False))
+
+
+def was_built_with(library: str) -> bool:
+    """Whether this build has "alembic" or "usd" (some Linux packages lack both)."""
+    return bool(getattr(bpy.app.build_options, library, False))
+
+
+def export_alembic(path: Path, first: int, last: int) -> None:
+    """The selected objects, at whole frames; returns when the file is written."""
+    bpy.ops.wm.alembic_export(
+        filepath=str(path),
+        start=first,
+        end=last,
+        selected=True,
+        as_background_job=False,
+        check_existing=False,
+    )
+
+
+def export_usd(path: Path) -> None:
+    """The selected objects, in the scene's frame range; textures stay where they are."""
+    wanted: dict[str, Any] = {
+        "filepath": str(path),
+        "selected_objects_only": True,
+        "export_animation": True,
+        # The file is moved to its place when it is whole, so what it names must not depend on the folder.
+        "relative_paths": False,
+        "export_textures": False,  # up to 4.2
+        "export_textures_mode": "KEEP",  # from 4.3 on
+        "check_existing": False,
+    }
+    known = bpy.ops.wm.usd_export.get_rna_type().properties  # type: ignore[call-arg]
+    bpy.ops.wm.usd_export(**{name: value for name, value in wanted.items() if name in known})

@@ -64,7 +64,7 @@ def render_frames(
     compat.set_png_output(scene.render)
     paths = []
     for index, frame in enumerate(frames):
-        path = folder / f"{index + 1:05d}.png"
+        path = folder / f"{frame:04d}.png"
         scene.frame_set(frame)
         scene.render.filepath = str(path)
         bpy.ops.render.render(write_still=True, scene=scene.name)
@@ -94,9 +94,16 @@ def contact_sheet(pictures: Sequence[Path], captions: Sequence[str], columns: in
     _write_pixels(np.concatenate(rows[::-1], axis=0), output)
 
 
-def encode_video(pictures: Sequence[Path], sound: Path | None, like: bpy.types.Scene, output: Path) -> None:
-    """The pictures as an MP4 at the rate and size of scene ``like``, with the sound from the first frame on.
+def encode_video(
+    pictures: Sequence[Path],
+    sound: Path | None,
+    like: bpy.types.Scene,
+    output: Path,
+    sound_frame: int = 1,
+) -> None:
+    """The pictures as an MP4 at the rate and size of scene ``like``, with the sound.
 
+    sound_frame: where the sound starts; 1 is the first picture, and what comes before is not heard
     Works in a scene of its own, which is removed again.
     """
     scene = bpy.data.scenes.new("CodeTalker Video")
@@ -115,7 +122,7 @@ def encode_video(pictures: Sequence[Path], sound: Path | None, like: bpy.types.S
             strip.elements.append(path.name)
         compat.set_strip_length(strip, len(pictures))
         if sound is not None and compat.has_audio():
-            sequence.new_sound(name="Speech", filepath=str(sound), channel=2, frame_start=1)
+            sequence.new_sound(name="Speech", filepath=str(sound), channel=2, frame_start=sound_frame)
         compat.set_video_output(render, output)
         bpy.ops.render.render(animation=True, scene=scene.name)
     finally:

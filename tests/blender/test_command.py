@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -30,16 +31,24 @@ def blend(blender: None, tmp_path: Path) -> Path:
     return path
 
 
-def command(engine_python: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    environment = dict(os.environ)
+def command(
+    engine_python: str,
+    *arguments: object,
+    module: str = "codetalker_blender.blender.command",
+    folder: Path = ROOT,
+) -> subprocess.CompletedProcess[str]:
+    """Run one of the two command lines in ``folder``."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if engine_python != sys.executable:
         environment[PYTHON_VARIABLE] = engine_python
-    # a Blender program has the extension installed and enabled in its preferences (tests.gui)
-    module = [sys.executable, "-m", "codetalker_blender.blender.command"]
-    program = [bpy.app.binary_path, "--background", "--command", "codetalker"]
+    python = sys.executable if module.endswith("blender.command") else engine_python
+    program = [python, "-m", module]
+    if bpy.app.binary_path and module.endswith("blender.command"):
+        # a Blender program has the extension installed and enabled in its preferences (tests.gui)
+        program = [bpy.app.binary_path, "--background", "--command", "codetalker"]
     return subprocess.run(
-        [*(program if bpy.app.binary_path else module), *map(str, arguments)],
-        cwd=ROOT,
+        [*program, *map(str, arguments)],
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
@@ -52,10 +61,15 @@ def test_generate_writes_a_speaking_blend(
 ) -> None:
     output = tmp_path / "out.blend"
     done = command(
-        engine_python, "generate", speech_file, "--blend", blend, "--target", "Face", "--model", tiny_model,
-        "--style", "calm", "--start-frame", 5, "--output", output,
+        engine_python, "generate", "--audio", speech_file, "--blend", blend, "--object", "Face", "--model",
+        tiny_model, "--style", "calm", "--start-frame", 5, "--save", output,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert "codes" in done.stderr  # how far it is
+    report = json.loads(done.stdout)  # and nothing else
+    assert (report["status"], report["outputs"]) == ("done", [str(output)])
+    assert (report["object"], report["style"], report["first_frame"]) == ("Face", "calm", 5)
+    assert report["last_frame"] == 5 + 19 - 1  # 0.8 s at 24 fps
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.blend", "scene.blend"]
     bpy.ops.wm.open_mainfile(filepath=str(output))
     face = bpy.data.objects["Face"]
@@ -78,8 +92,10 @@ def test_generate_takes_a_strip_of_the_blend(
         engine_python, "generate", "--strip", "Speech", "--limit-to-scene-range", "--blend", blend,
         "--target", "Face", "--model", tiny_model, "--output", output,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "from frame 26 to 3" in done.stdout
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["first_frame"] == 26
+    assert 30 <= report["last_frame"] <= 33
     bpy.ops.wm.open_mainfile(filepath=str(output))
     face = bpy.data.objects["Face"]
     assert np.abs(scenes.evaluated(face, 24) - scenes.sheet_vertices()).max() < 1e-6
@@ -90,23 +106,26 @@ def test_generate_takes_a_strip_of_the_blend(
         assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("case", ["target", "audio", "model", "style", "output", "blend", "usage"])
+@pytest.mark.parametrize("case", ["object", "audio", "model", "style", "save", "blend", "usage"])
 def test_what_the_user_can_cure_is_one_line_and_exit_code_2(
     engine_python: str, blend: Path, speech_file: Path, tiny_model: Path, tmp_path: Path, case: str
 ) -> None:
     values: dict[str, object] = {
-        "target": "Face", "audio": speech_file, "model": tiny_model, "style": "calm",
-        "output": tmp_path / "out.blend", "blend": blend,
+        "object": "Face", "audio": speech_file, "model": tiny_model, "style": "calm",
+        "save": tmp_path / "out.blend", "blend": blend,
     }  # fmt: skip
     if case != "usage":
-        values[case] = tmp_path / "absent" / "absent.x"
-    audio = values.pop("audio")
+        values[case] = tmp_path / "absent" / ("absent.blend" if case == "save" else "absent.x")
     options = [part for name, value in values.items() for part in (f"--{name}", value)]
     extra = ["--nonsense"] if case == "usage" else []
     before = sorted(tmp_path.iterdir())
-    done = command(engine_python, "generate", audio, *options, *extra)
+    done = command(engine_python, "generate", *options, *extra)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1, done.stderr
+    if case != "usage":
+        report = json.loads(done.stdout)
+        assert report["status"] == "refused"
+        assert "absent" in f"{report['error']} {report['hint']}"
     assert ("nonsense" if case == "usage" else "absent") in done.stderr
     assert sorted(tmp_path.iterdir()) == before
 
