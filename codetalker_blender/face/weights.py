@@ -54,6 +54,9 @@ _CHECK_EVERY = 10
 _CHUNK_FRAMES = 128
 #: Opposite shapes of this weight each are too much.
 _BOTH = 1e-3
+#: Products this small OpenBLAS makes in one thread; the threads of hundreds of larger ones would spend their
+#: time waiting for each other on a machine that has other work.
+_BLOCK_FRAMES = 64
 #: A jaw that opens less than this has nothing to correct, and the share of it that is closed is noise.
 _OPEN = 1e-3
 #: The viseme of silence moves nothing; it gets what the others leave, as lip sync engines give it.
@@ -256,15 +259,16 @@ def _descend(
     found = limits.nearest(start)
     ahead, momentum = found, 1.0
     for iteration in range(_MAX_ITERATIONS):
-        slope = ahead @ hessian
-        slope -= wanted
+        slope = -wanted
+        for first in range(0, len(slope), _BLOCK_FRAMES):
+            slope[first : first + _BLOCK_FRAMES] += ahead[first : first + _BLOCK_FRAMES] @ hessian
         if pulls.any():
             rise = pulls * np.diff(ahead, axis=0)
             slope[:-1] -= rise
             slope[1:] += rise
         new = limits.nearest(ahead - step * slope)
         change = new - found
-        if np.vdot(ahead - new, change) > 0:  # the momentum points uphill
+        if ((ahead - new) * change).sum() > 0:  # the momentum points uphill
             momentum = 1.0
         next_momentum = 0.5 * (1.0 + np.sqrt(1.0 + 4.0 * momentum**2))
         asked = (np.abs(new - ahead) / limits.sizes).max() if iteration % _CHECK_EVERY == 0 else np.inf
