@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 _SHARE, _LARGEST = 0.45, 300
 _MARGIN = 12
 _BACKGROUND = (0.02, 0.021, 0.024, 1.0)
-#: Drawn larger than shown, which smooths the edges.
-_FINER = 2
+#: Painted larger than shown, which smooths the edges.
+_FINER = 1.5
 
 
 class Inset:
@@ -85,7 +85,7 @@ class Inset:
         y = int(_MARGIN * scale)
         towards = np.array(view.view_matrix, np.float64)[:3, :3]
         towards /= np.linalg.norm(towards, axis=1, keepdims=True)
-        canvas = self._painted((number, towards.tobytes()), shape, towards, int(_LARGEST * scale) * _FINER)
+        canvas = self._painted((number, towards.tobytes()), shape, towards, int(_LARGEST * scale * _FINER))
         gpu.state.blend_set("NONE")
         draw_texture_2d(canvas.texture_color, (x, y), side, side)
         font = 0
