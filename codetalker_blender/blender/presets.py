@@ -7,6 +7,7 @@ file and runs it again; while it sets one value after the other, the target's an
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 import bpy
 from bl_operators.presets import AddPresetBase
@@ -30,20 +31,29 @@ class CODETALKER_OT_add_preset(AddPresetBase, bpy.types.Operator):
     bl_description = "Keep the settings of the scene and the target, or remove a kept one"
     preset_menu = "CODETALKER_PT_presets"
     preset_subdir = FOLDER
-    # Without a target, what is meant for one goes to a function that nobody calls.
-    preset_defines = (
-        "settings = bpy.context.scene.codetalker",
-        "target = settings.target.codetalker if settings.target else lambda: None",
-    )
 
-    @property
-    def preset_values(self) -> list[str]:
-        """What is written, as expressions."""
-        target = bpy.context.scene.codetalker.target
-        return [
-            *(f"settings.{name}" for name in SCENE_SETTINGS),
-            *(f"target.{name}" for name in (_settings_in(target.codetalker) if target else ())),
+    def add(self, context: bpy.types.Context, filepath: str) -> None:
+        """Write the file.  Blender calls it; its own way relies on locals that Python 3.13 does not share."""
+        settings = context.scene.codetalker
+        lines = [
+            "import bpy",
+            "settings = bpy.context.scene.codetalker",
+            # without a target, what is meant for one goes to a function that nobody calls
+            "target = settings.target.codetalker if settings.target else lambda: None",
+            *(f"settings.{name} = {getattr(settings, name)!r}" for name in SCENE_SETTINGS),
         ]
+        if settings.target is not None:
+            group = settings.target.codetalker
+            lines += [f"target.{name} = {getattr(group, name)!r}" for name in _settings_in(group)]
+        path = Path(filepath)
+        draft = path.with_suffix(".draft")
+        try:
+            draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            draft.replace(path)
+        except OSError as error:
+            self.report({"ERROR"}, f"The preset '{path}' cannot be written: {error.strerror or error}.")
+        finally:
+            draft.unlink(missing_ok=True)
 
 
 class CODETALKER_PT_presets(PresetPanel, bpy.types.Panel):
