@@ -176,7 +176,8 @@ def _machine(platform: Platform, python: str) -> list[str]:
 
 
 def _pip(*words: str) -> None:
-    quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    # one more try each: an index that cannot be reached is asked for every package
+    quiet = ["--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--retries", "1"]
     command = [sys.executable, "-m", "pip", words[0], *quiet, *words[1:]]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean_environ(), check=False

@@ -155,7 +155,8 @@ class Installer:
         self._step("list")
         report = self.environment.folder / "tmp" / "report.json"
         wanted = [str(pin) for pin in self._pins]
-        options = ["--dry-run", "--quiet", "--only-binary=:all:", "--report", str(report)]
+        # An index that cannot be reached is asked for every package anew: pip's five tries take minutes.
+        options = ["--dry-run", "--quiet", "--retries", "1", "--only-binary=:all:", "--report", str(report)]
         status, said = self._pip("install", *options, *self.source.arguments, *wanted)
         if status:
             raise self._refusal(f"The packages could not be listed from {self.source}", said)
