@@ -15,7 +15,7 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import command, compat, generation, jobs, models, styles
+from codetalker_blender.blender import clip, compat, generation, jobs, models, styles
 from codetalker_blender.blender.preferences import PYTHON_VARIABLE, engine_settings
 from codetalker_blender.contracts import Motion
 from codetalker_blender.errors import UserError
@@ -304,9 +304,9 @@ def test_styles_of_the_command_line(settings: Any, tiny_model: Path) -> None:
         ("lively", [0, 1, 0]),
         ("calm=0.75,neutral=0.25", [0.25, 0, 0.75]),
     ):
-        command._set_style(settings, card, text)
+        clip._set_style(settings, card, text)
         assert generation.prepare(bpy.context).request.style.tolist() == [expected]
     with pytest.raises(UserError, match="blends 3 styles"):
-        command._set_style(settings, card, "neutral=0.25,lively=0.25,calm=0.5")
+        clip._set_style(settings, card, "neutral=0.25,lively=0.25,calm=0.5")
     with pytest.raises(UserError, match=r"add up to 0\.5"):
-        command._set_style(settings, card, "neutral=0.25,lively=0.25")
+        clip._set_style(settings, card, "neutral=0.25,lively=0.25")
