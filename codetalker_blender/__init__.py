@@ -9,7 +9,7 @@
     cli.py __main__.py           the command line without Blender
     installation/ checkup.py     pins, environments for the engine; can this installation run?
     engine/                      sound → features → codes → motion (torch, no bpy)
-    face/                        meshes: recognise, align, resample (numpy)
+    face/                        meshes: recognise, fit, carry motion over, resample (numpy)
     job/                         runs the engine in a worker process, or in a thread
     blender/                     panel, operators, shape keys, curves (the only folder with bpy)
 
