@@ -132,7 +132,10 @@ def test_the_demo_speaks_with_the_bundled_engine(bare_blender: Path, tmp_path: P
     label = f"linux-x64-py{THIS_PYTHON.replace('.', '')}"
     archive = ROOT / "build" / f"{build.PACKAGE}-{build.project_version(ROOT)}-{label}.zip"
     if not archive.is_file():
-        full_zips.make_full(ROOT, wheels.PLATFORMS["linux-x64"], which_blenders())
+        try:
+            full_zips.make_full(ROOT, wheels.PLATFORMS["linux-x64"], which_blenders())
+        except build.BuildError as error:
+            pytest.skip(f"the package cannot be made here: {error}")
     found = drive(bare_blender, tmp_path / "home", archive, mode)
     assert found["enabled"], found["said"]
     assert (found["mode"], found["missing"], found["generated"]) == (mode, "", ["FINISHED"]), found["said"]
