@@ -139,6 +139,7 @@ class CODETALKER_OT_remove_engine(bpy.types.Operator):
         return context.window_manager.invoke_confirm(self, event)
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
+        jobs.QUEUE.close()  # its worker may still be resting after the last run
         engine_setup.close_current()
         examination.close_current()
         try:
