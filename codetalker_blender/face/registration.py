@@ -57,7 +57,7 @@ class Fit:
     placement: metres of the model <-> the mesh's units and axes
     fitted: the whole model on the mesh; mesh: the mesh, both in metres and axes of the model
     skin: (F,) triangles of the mesh that are its face's skin
-    frames: (V, 3, 3) turn and growth of each model vertex's surroundings, in axes of the model
+    frames: (V, 3, 3) turn, growth and stretch of each model vertex's surroundings, in axes of the model
     borders: the lips' borders on the mesh, or None
     """
 

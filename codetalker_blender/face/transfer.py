@@ -2,7 +2,7 @@
 
     Fit, mesh ─► bind ─► Binding ─► apply(offsets of any number of frames or shapes)
 
-Every vertex takes the offsets of the closest place on the fitted face, turned and grown as the
+Every vertex takes the offsets of the closest place on the fitted face, turned, grown and stretched as the
 face's surroundings were by the fit.  All of it is linear, so that shapes may go through it instead
 of frames.  Numpy only.
 """
