@@ -76,6 +76,14 @@ def assign_action(holder: Any, action: bpy.types.Action, like: Any = None) -> An
     return slot
 
 
+def new_nla_strip(track: bpy.types.NlaTrack, name: str, frame: int, action: bpy.types.Action) -> Any:
+    """An NLA strip called ``name`` that plays ``action``; 4.3 names it after the action when it makes it."""
+    strip = track.strips.new(name, frame, action)
+    strip.name = name
+    assign_action(strip, action)
+    return strip
+
+
 def strips(editor: Any) -> Any:
     """The strips of a sequence editor or a meta strip.  (An empty one is falsy: no ``or`` of the names.)"""
     return editor.strips if hasattr(editor, "strips") else editor.sequences

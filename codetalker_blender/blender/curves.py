@@ -239,8 +239,7 @@ def _play(key: bpy.types.Key, action: bpy.types.Action, first_frame: float, *, n
     track = animation.nla_tracks.new()
     track.name = PREFIX
     animation.nla_tracks.active = active
-    strip = track.strips.new(PREFIX, math.floor(first_frame), action)
-    compat.assign_action(strip, action)
+    strip = compat.new_nla_strip(track, PREFIX, math.floor(first_frame), action)
     if strip.frame_start != first_frame:
         strip.frame_start_ui = first_frame
     # The action starts and ends at rest, so holding its ends keeps our keys at zero outside.

@@ -85,8 +85,7 @@ def add_own(obj: bpy.types.Object, what: str) -> None:
     animation_data = key.animation_data
     track = animation_data.nla_tracks.new()
     track.name = "Mine"
-    strip = track.strips.new("Mine", 1, animation_data.action)
-    compat.assign_action(strip, animation_data.action)
+    compat.new_nla_strip(track, "Mine", 1, animation_data.action)
     animation_data.action = None
     obj.shape_key_add(name="Driven", from_mix=False)
     key.key_blocks["Driven"].driver_add("value").driver.expression = "0.25"

@@ -274,8 +274,7 @@ def test_our_action_pushed_down_keeps_the_animators_curves(blender: None) -> Non
     key_smile(obj)
     animation_data = obj.data.shape_keys.animation_data
     pushed = animation_data.action
-    strip = animation_data.nla_tracks.new().strips.new("Pushed", 0, pushed)
-    compat.assign_action(strip, pushed)
+    compat.new_nla_strip(animation_data.nla_tracks.new(), "Pushed", 0, pushed)
     animation_data.action = None
     frames = made_frames(1, count=5, seed=5)
     for _ in range(2):
@@ -292,8 +291,7 @@ def test_all_strips_of_our_action_go(blender: None) -> None:
     animation.replace_animation(obj, made_frames(1, count=12))
     animation_data = obj.data.shape_keys.animation_data
     for start in (0, 100):
-        strip = animation_data.nla_tracks.new().strips.new("Pushed", start, animation_data.action)
-        compat.assign_action(strip, animation_data.action)
+        compat.new_nla_strip(animation_data.nla_tracks.new(), "Pushed", start, animation_data.action)
     animation_data.action = None
     animation.replace_animation(obj, frames)
     assert len(bpy.data.actions) == 1
@@ -306,8 +304,7 @@ def test_strip_of_the_animator_on_our_track_stays(blender: None) -> None:
     obj.data.shape_keys.key_blocks["Smile"].keyframe_insert("value", frame=1)
     animation.replace_animation(obj, made_frames(1, count=12))
     animation_data = obj.data.shape_keys.animation_data
-    mine = animation_data.nla_tracks[0].strips.new("Mine", 200, animation_data.action)
-    compat.assign_action(mine, animation_data.action)
+    compat.new_nla_strip(animation_data.nla_tracks[0], "Mine", 200, animation_data.action)
     animation.replace_animation(obj, made_frames(30, count=4))
     strips = [[strip.name for strip in track.strips] for track in animation_data.nla_tracks]
     assert strips == [["Mine"], ["CodeTalker"]]

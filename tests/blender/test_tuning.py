@@ -104,8 +104,7 @@ def test_a_slider_leaves_our_action_in_the_nla_where_the_animator_pushed_it_down
     speak(obj, offsets)
     animation_data = obj.data.shape_keys.animation_data
     action = animation_data.action
-    strip = animation_data.nla_tracks.new().strips.new("Pushed", START - 1, action)
-    compat.assign_action(strip, action)
+    strip = compat.new_nla_strip(animation_data.nla_tracks.new(), "Pushed", START - 1, action)
     animation_data.action = None
     strip.frame_start_ui += 60
     obj.codetalker.strength_jaw = 0.0
