@@ -11,6 +11,7 @@ Each function asks for the attribute, not for the version number, wherever that 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,11 @@ def set_png_output(render: bpy.types.RenderSettings) -> None:
     settings.file_format = "PNG"
     settings.color_mode = "RGB"
     settings.compression = 15
+
+
+def has_denoiser() -> bool:
+    """Whether Cycles can denoise (some Linux packages cannot, and a render that asks for it then fails)."""
+    return bool(getattr(sys.modules.get("_cycles"), "with_openimagedenoise", False))
 
 
 def has_audio() -> bool:

@@ -51,7 +51,7 @@ def set_up_cycles(scene: bpy.types.Scene, size: RenderSize) -> None:
     cycles.samples = size.samples
     cycles.use_adaptive_sampling = False
     # A dozen samples and the fast denoiser cost a third of what a clean picture without one costs.
-    cycles.use_denoising = True
+    cycles.use_denoising = compat.has_denoiser()
     cycles.denoising_prefilter = cycles.denoising_quality = "FAST"
     cycles.max_bounces, cycles.diffuse_bounces, cycles.glossy_bounces = 2, 1, 1
     cycles.caustics_reflective = cycles.caustics_refractive = False
