@@ -13,5 +13,5 @@ Inside Blender:
     hands.py           mouse and keyboard: finds a button under the mouse and presses it
     extension.py       the installed extension, its job and its worker processes
     stopwatch.py       how long each callback of the extension takes
-    first_animation.py tuning_act.py interruptions.py large_face.py reopening.py   the acts
+    first_animation.py tuning_act.py interruptions.py reopening.py other_panels.py large_face.py   the acts
 """

@@ -35,7 +35,13 @@ SESSIONS = {
         "interruptions.target_removed",
         "interruptions.quit_in_the_middle",
     ],
-    "second-use": ["reopening.speaks_as_before", "large_face.figures"],
+    "second-use": [
+        "reopening.speaks_as_before",
+        "other_panels.active_strip",
+        "other_panels.demo_head",
+        "other_panels.preferences",
+        "large_face.figures",
+    ],
 }
 _SUITE_LIMIT_S, _SESSION_LIMIT_S = 1800.0, 600.0
 

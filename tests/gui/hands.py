@@ -86,7 +86,7 @@ class Hands:
 
     def rest(self) -> Steps:
         """Take the mouse where it covers nothing and lights nothing up."""
-        self.move((self.middle()[0], self.region("WINDOW").y + 40))
+        self.move((round(0.72 * self.window.width), self.window.height - 12))
         yield 4 * _EVENT_S
 
     def find(self, name: str, area: str = "VIEW_3D") -> Search:

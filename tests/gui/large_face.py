@@ -22,9 +22,7 @@ Vertices = NDArray[np.float32]
 
 
 def figures(stage: Stage) -> Steps:
-    with stage.hands.over():
-        bpy.ops.wm.read_homefile(use_factory_startup=False, use_empty=True)
-    yield 0.5
+    yield from stage.empty()
     vertices, quads = _globe()
     obj = _add(vertices, quads)
     stage.settings.target = obj

@@ -48,10 +48,16 @@ class Stage:
 
     def open(self, name: str = "demo_head.blend") -> Steps:
         """Open one of the project's files and the sidebar's tab."""
-        with self.hands.over():
+        with bpy.context.temp_override(window=self.hands.window):
             bpy.ops.wm.open_mainfile(filepath=str(self.project / name))
         yield 0.8
         yield from self.open_tab()
+
+    def empty(self) -> Steps:
+        """A new file without any object."""
+        with bpy.context.temp_override(window=self.hands.window):
+            bpy.ops.wm.read_homefile(use_empty=True)
+        yield 0.5
 
     def open_tab(self, area: str = "VIEW_3D") -> Steps:
         """Open the sidebar's tab, a little wider than it comes."""
