@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import bpy
 
@@ -69,7 +70,7 @@ class CODETALKER_PT_tuning(bpy.types.Panel):
         obj = context.scene.codetalker.target
         refusal = tuning.obstacle(obj, context.scene)
         if refusal is not None:
-            _draw_reason(layout, refusal)
+            _draw_reason(layout, context, refusal)
         if obj is None:
             return
         column = layout.column()
@@ -139,19 +140,19 @@ def draw_run(layout: bpy.types.UILayout, context: bpy.types.Context, label: str)
     layout.prop(context.scene.codetalker, "use_preview")
     column = layout.column(align=True)
     for check in generation.checks(context):
-        draw_text(column, context, str(check), is_problem=bool(check.reason))
+        draw_text(column, context, str(check), "ERROR" if check.reason else "CHECKMARK")
         if check.label == "Engine" and check.reason:
             column.operator(CODETALKER_OT_open_preferences.bl_idname, icon="PREFERENCES")
 
 
-def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, *, is_problem: bool) -> None:
+def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: Any) -> None:
     """A sentence in as many lines as the sidebar's width takes; Blender would cut it off."""
     width = WIDEST_LINE
     if context.region is not None:
         pixels = context.region.width / context.preferences.system.ui_scale
         width = max(24, int((pixels - ICON_WIDTH) / LETTER_WIDTH))
     for index, line in enumerate(textwrap.wrap(text, width) or [""]):
-        layout.label(text=line, icon="BLANK1" if index else "ERROR" if is_problem else "CHECKMARK")
+        layout.label(text=line, icon="BLANK1" if index else icon)
 
 
 def _draw_output(layout: bpy.types.UILayout, obj: bpy.types.Object | None) -> None:
@@ -168,8 +169,8 @@ def _draw_output(layout: bpy.types.UILayout, obj: bpy.types.Object | None) -> No
         column.label(text=outcome.warning or str(outcome), icon="ERROR" if outcome.warning else "INFO")
 
 
-def _draw_reason(layout: bpy.types.UILayout, error: UserError) -> None:
+def _draw_reason(layout: bpy.types.UILayout, context: bpy.types.Context, error: UserError) -> None:
     column = layout.column(align=True)
-    column.label(text=error.message, icon="INFO")
+    draw_text(column, context, error.message, "INFO")
     if error.hint:
-        column.label(text=error.hint, icon="BLANK1")
+        draw_text(column, context, error.hint, "BLANK1")

@@ -168,6 +168,6 @@ def test_long_reasons_are_wrapped_to_the_sidebar(blender: None) -> None:
     system = SimpleNamespace(system=SimpleNamespace(ui_scale=2.0))
     context = SimpleNamespace(region=SimpleNamespace(width=600), preferences=system)
     sentence = "The strip 'Speech' is a movie strip, not a sound strip, so choose another one with speech."
-    panels.draw_text(layout, context, sentence, is_problem=True)  # type: ignore[arg-type]
+    panels.draw_text(layout, context, sentence, "ERROR")  # type: ignore[arg-type]
     assert len(layout.shown) > 1 and " ".join(layout.shown) == sentence
     assert max(map(len, layout.shown)) * panels.LETTER_WIDTH <= 300

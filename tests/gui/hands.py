@@ -70,9 +70,9 @@ class Hands:
             self.window.event_simulate(type=name, value=value, x=place[0], y=place[1], ctrl=ctrl, shift=shift)
             yield _EVENT_S
 
-    def press(self, name: str, area: str = "VIEW_3D") -> Steps:
+    def press(self, name: str, area: str = "VIEW_3D", near: str = "") -> Steps:
         """Click the button of an operator ("codetalker.generate") in the sidebar."""
-        place = yield from self.find(name, area)
+        place = yield from self.find(name, area, near)
         yield from self.click(place)
 
     def paste(self, name: str, text: str, area: str = "VIEW_3D") -> Steps:
@@ -86,11 +86,14 @@ class Hands:
 
     def rest(self) -> Steps:
         """Take the mouse where it covers nothing and lights nothing up."""
-        self.move((round(0.72 * self.window.width), self.window.height - 12))
+        self.move((self.window.width // 2, 4))
         yield 4 * _EVENT_S
 
-    def find(self, name: str, area: str = "VIEW_3D") -> Search:
-        """Where an operator's button or a property's field is; scrolls when it is out of sight."""
+    def find(self, name: str, area: str = "VIEW_3D", near: str = "") -> Search:
+        """Where an operator's button or a property's field is; scrolls when it is out of sight.
+
+        near: one that was found before, around which the search begins
+        """
         if name in self._known:
             self.move(self._known[name])
             yield 2 * _EVENT_S
@@ -100,7 +103,9 @@ class Hands:
         for _ in range(3):
             region = self.region("UI", area)
             x = region.x + round(0.62 * region.width)
-            for y in range(region.y + region.height - 6, region.y + 6, -_STRIDE):
+            top, bottom = region.y + region.height - 6, region.y + 6
+            start = self._known[near][1] if near in self._known else top
+            for y in sorted(range(top, bottom, -_STRIDE), key=lambda y: abs(y - start)):
                 self.move((x, y))
                 yield _HOVER_S
                 found = self._under_mouse(area)

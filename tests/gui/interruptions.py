@@ -18,8 +18,6 @@ def escape_then_again(stage: Stage) -> Steps:
     before = scenes.dump()
     yield from stage.generate()
     yield from stage.reach_the_middle()
-    yield 0.3  # until it is drawn
-    stage.snap("progress")
     began = time.monotonic()
     yield from stage.hands.key("ESC", stage.hands.middle())
     yield from stage.finish()
@@ -40,7 +38,7 @@ def cancel_button(stage: Stage) -> Steps:
     before = scenes.dump()
     yield from stage.generate()
     yield from stage.reach_the_middle()
-    yield from stage.hands.press("codetalker.cancel")
+    yield from stage.hands.press("codetalker.cancel", near="codetalker.generate")
     yield from stage.finish()
     yield 0.3
     _unchanged(stage, before)

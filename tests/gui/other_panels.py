@@ -22,6 +22,7 @@ def active_strip(stage: Stage) -> Steps:
     editor = scene.sequence_editor_create()
     path = bpy.path.abspath(AUDIO)
     strip = compat.strips(editor).new_sound(name="Speech", filepath=path, channel=1, frame_start=_START)
+    strip.sound.filepath = AUDIO
     editor.active_strip = strip
     area = stage.hands.area()
     area.type = "SEQUENCE_EDITOR"

@@ -64,7 +64,11 @@ class Stage:
         self.hands.area(area).spaces.active.show_region_ui = True
         yield 0.4
         region = self.hands.region("UI", area)
-        region.active_panel_category = "CodeTalker"  # type: ignore[assignment]
+        while region.active_panel_category != "CodeTalker":  # it can be set once the tabs were drawn
+            region.active_panel_category = "CodeTalker"  # type: ignore[assignment]
+            region.tag_redraw()
+            yield 0.3
+        region.tag_redraw()
         yield 0.3
         if region.width < 300:
             edge = (region.x, region.y + region.height // 3)
@@ -124,12 +128,12 @@ class Stage:
         yield from self.hands.press("codetalker.generate")
         yield from self.wait("a speech to be generated", extension.is_running, 5)
 
-    def reach_the_middle(self) -> Steps:
-        """Wait until the model itself is at work."""
+    def reach_the_middle(self, share: float = 0.15) -> Steps:
+        """Wait until the model itself is at work, and that share of it done."""
 
         def at_work() -> bool:
             stage, fraction = extension.progress()
-            return not extension.is_running() or (stage == "codes" and fraction > 0.15)
+            return not extension.is_running() or (stage == "codes" and fraction > share)
 
         yield from self.wait("the model to be at work", at_work, 120)
         self.workers.update(extension.workers())
