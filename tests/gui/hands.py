@@ -70,9 +70,9 @@ class Hands:
             self.window.event_simulate(type=name, value=value, x=place[0], y=place[1], ctrl=ctrl, shift=shift)
             yield _EVENT_S
 
-    def press(self, name: str, area: str = "VIEW_3D", near: str = "") -> Steps:
+    def press(self, name: str, area: str = "VIEW_3D") -> Steps:
         """Click the button of an operator ("codetalker.generate") in the sidebar."""
-        place = yield from self.find(name, area, near)
+        place = yield from self.find(name, area)
         yield from self.click(place)
 
     def paste(self, name: str, text: str, area: str = "VIEW_3D") -> Steps:

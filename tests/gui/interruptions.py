@@ -37,8 +37,10 @@ def cancel_button(stage: Stage) -> Steps:
     yield from stage.prepare()
     before = scenes.dump()
     yield from stage.generate()
+    # found while the libraries are loaded, because the model itself needs less time than looking for a button
+    button = yield from stage.hands.find("codetalker.cancel", near="codetalker.generate")
     yield from stage.reach_the_middle()
-    yield from stage.hands.press("codetalker.cancel", near="codetalker.generate")
+    yield from stage.hands.click(button)
     yield from stage.finish()
     yield 0.3
     _unchanged(stage, before)

@@ -50,7 +50,7 @@ def demo_head(stage: Stage) -> Steps:
     yield 1.0
     assert stage.settings.target is not None, "no target is chosen"
     stage.settings.audio = str(stage.project / "speech" / "demo.flac")
-    assert bpy.ops.codetalker.generate.poll(), "the new head cannot speak"  # type: ignore[call-arg]
+    assert bpy.ops.codetalker.generate.poll(), "the new head cannot speak"
 
 
 def preferences(stage: Stage) -> Steps:

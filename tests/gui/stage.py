@@ -63,9 +63,9 @@ class Stage:
         """Open the sidebar's tab, a little wider than it comes."""
         self.hands.area(area).spaces.active.show_region_ui = True
         yield 0.4
-        region = self.hands.region("UI", area)
+        region: Any = self.hands.region("UI", area)
         while region.active_panel_category != "CodeTalker":  # it can be set once the tabs were drawn
-            region.active_panel_category = "CodeTalker"  # type: ignore[assignment]
+            region.active_panel_category = "CodeTalker"
             region.tag_redraw()
             yield 0.3
         region.tag_redraw()
