@@ -14,8 +14,8 @@ from .results import Result
 from .tasks import Task
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-#: What the libraries under torch and numpy ask for the number of their threads.
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+#: How many threads to compute with.  MKL and OpenBLAS follow it; to set theirs, too, would undo the user's.
+_THREADS = "OMP_NUM_THREADS"
 _END_AFTER_S = 5.0
 _LOG_CHARACTERS = 2000
 
@@ -29,7 +29,7 @@ class WorkerProcess:
 
     def __init__(self, command: Sequence[str], threads: int) -> None:
         """command: see Program.worker; threads: for computing, unless the environment says how many."""
-        environment = {**dict.fromkeys(_THREAD_VARIABLES, str(threads)), **os.environ}
+        environment = {_THREADS: str(threads), **os.environ}
         folders = [str(_PACKAGE.parent), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
