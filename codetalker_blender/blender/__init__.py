@@ -7,6 +7,7 @@ styles.py variation.py          the keyframed mix of two styles → rows; how fr
 library.py imports.py           models added and removed; official checkpoints → a model (import_buttons.py)
 generation.py jobs.py           read the scene → request; run it; motion → take
 takes.py tuning.py              the raw motion in the file; settings of the object + take → shape keys
+mapping.py existing.py follow.py  the target's own keys and which shapes they follow; values for them
 keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
 operators.py panels.py sequencer_panel.py  buttons and sidebars (model_panels.py: models)
 demo_head.py                    the shipped head as an object
@@ -37,6 +38,7 @@ def _classes() -> tuple[type, ...]:
         imports,
         installation_operators,
         library,
+        mapping,
         model_panels,
         operators,
         panels,
@@ -51,6 +53,7 @@ def _classes() -> tuple[type, ...]:
     return (
         preferences.CODETALKER_AP_preferences,
         properties.CODETALKER_PG_scene,
+        *mapping.GROUPS,
         properties.CODETALKER_PG_object,
         imports.CODETALKER_PG_import,
         operators.CODETALKER_OT_generate,

@@ -1,19 +1,19 @@
 """Replace this extension's animation on one mesh: all of it or nothing.
 
-offsets + rest shape ─► FrameKeys or BasisKeys ─► keys.py (shapes) + curves.py (times)
+offsets + rest shape ─► FrameKeys or BasisKeys, weights ─► KeyValues ─► keys.py (shapes) + curves.py (times)
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import bpy
 
 from . import curves, keys, takes
-from .keys import BasisKeys, FrameKeys
+from .keys import BasisKeys, FrameKeys, Frames, KeyValues
 from .takes import Placed
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class _Former:
     take: the raw motion beside it; nla: whether it plays from an NLA track; report: of what was written
     """
 
-    frames: FrameKeys | BasisKeys | None
+    frames: Frames | None
     take: Placed | None
     nla: bool
     report: dict[str, object] | None
@@ -41,7 +41,7 @@ def check(obj: bpy.types.Object, *, nla: bool) -> None:
 
 
 def replace_animation(
-    obj: bpy.types.Object, frames: FrameKeys | BasisKeys, *, nla: bool = False, take: Placed | None = None
+    obj: bpy.types.Object, frames: Frames, *, nla: bool = False, take: Placed | None = None
 ) -> None:
     """Write ``frames`` onto the object's mesh in place of what this extension wrote there before.
 
@@ -58,7 +58,7 @@ def replace_animation(
         _write(obj, frames, nla=nla, take=take, origin=former.origin)
 
 
-def update_animation(obj: bpy.types.Object, frames: FrameKeys | BasisKeys, *, nla: bool) -> None:
+def update_animation(obj: bpy.types.Object, frames: Frames, *, nla: bool) -> None:
     """As :func:`replace_animation`, of an animation made from the same take: a slider has moved.
 
     Keys, action and NLA strip are kept where that is possible, so that what the animator did to them
@@ -77,8 +77,8 @@ def update_animation(obj: bpy.types.Object, frames: FrameKeys | BasisKeys, *, nl
             names = keys.update_keys(obj, frames)
             if names is not None:
                 written = curves.channels(names, frames, absolute=absolute)
-                compact = isinstance(frames, BasisKeys)
-                curves.update(player, former_paths, written, late_frames, shared_times=compact)
+                shared = not isinstance(frames, FrameKeys)
+                curves.update(player, former_paths, written, late_frames, shared_times=shared)
                 return
         _remove(obj)
         _write(obj, frames, nla=nla, take=former.take, origin=former.origin)
@@ -91,11 +91,23 @@ def remove_animation(obj: bpy.types.Object) -> None:
         keys.restore_origin(obj, former.origin)
 
 
-def read_own(obj: bpy.types.Object) -> FrameKeys | BasisKeys | None:
+@contextmanager
+def together(objects: Iterable[bpy.types.Object]) -> Iterator[None]:
+    """What is written in the block is written onto all of these objects, or onto none."""
+    with ExitStack() as stack:
+        for obj in objects:
+            stack.enter_context(_all_or_nothing(obj))
+        yield
+
+
+def read_own(obj: bpy.types.Object) -> Frames | None:
     """What this extension wrote on the mesh, as it stands, or None where there is nothing."""
     mesh = obj.data
     assert isinstance(mesh, bpy.types.Mesh)
     key = mesh.shape_keys
+    if driven := tuple(keys.driven_names(key)):
+        resting, start = keys.resting(key, driven), keys.written_start(key)
+        return KeyValues(driven, curves.read_weights(key), resting, start)
     if not keys.own_names(key):
         return None
     shapes, start = keys.read_shapes(obj), keys.written_start(key)
@@ -137,7 +149,7 @@ def _all_or_nothing(obj: bpy.types.Object) -> Iterator[_Former]:
 
 def _write(
     obj: bpy.types.Object,
-    frames: FrameKeys | BasisKeys,
+    frames: Frames,
     *,
     nla: bool,
     take: Placed | None,

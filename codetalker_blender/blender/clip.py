@@ -27,7 +27,7 @@ from .properties import CODETALKER_PG_scene
 
 log = logging.getLogger(__name__)
 #: What --output-mode says, and the object's own setting.
-OUTPUT_MODES = {"per-frame": "PER_FRAME", "compact": "COMPACT"}
+OUTPUT_MODES = {"per-frame": "PER_FRAME", "compact": "COMPACT", "existing": "EXISTING"}
 #: Options of generate that a row of a batch may set; those without a value; those that name what it writes.
 OPTIONS = (
     *("strip", "limit-to-scene-range"),
@@ -145,6 +145,7 @@ def make(options: argparse.Namespace, run_model: RunModel) -> dict[str, object]:
         "fps": motion.fps,
         "keys": written.outcome.key_count,
         "error_mm": written.outcome.error_mm,
+        "rms_mm": written.outcome.rms_mm,
         "warnings": list(written.warnings),
         "stages": clock.seconds,
     }

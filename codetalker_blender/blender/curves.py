@@ -17,18 +17,30 @@ from numpy.typing import NDArray
 from ..contracts import FloatArray
 from ..errors import TargetError
 from . import compat
-from .keys import KEY_SPACING, MARK, PREFIX, BasisKeys, FrameKeys, own_names, written_start
+from .keys import (
+    KEY_SPACING,
+    MARK,
+    PREFIX,
+    BasisKeys,
+    FrameKeys,
+    Frames,
+    KeyValues,
+    driven_names,
+    own_names,
+    written_start,
+)
 
 #: A curve: its data path and (n, 2) frames and values.
 Channel = tuple[str, NDArray[np.float64]]
 
 
-def channels(names: list[str], frames: FrameKeys | BasisKeys, *, absolute: bool) -> list[Channel]:
+def channels(names: list[str], frames: Frames, *, absolute: bool) -> list[Channel]:
     """The curves that play the keys ``names`` from the start frame on, linear, at rest outside.
 
     absolute: one curve on Evaluation Time, keyed at every frame; the last name is the closing rest key.
     Otherwise one curve per key.  Of :class:`FrameKeys`: 0, 1, 0 over three frames, so that neighbours
-    sum to one between frames.  Of :class:`BasisKeys`: the weight at every frame, and 0 around them.
+    sum to one between frames.  Of :class:`BasisKeys`: the weight at every frame, and 0 around them.  Of
+    :class:`KeyValues`: the value at every frame, and around them what the key had before.
     """
     first = frames.start_frame - 1
     if absolute:
@@ -37,8 +49,10 @@ def channels(names: list[str], frames: FrameKeys | BasisKeys, *, absolute: bool)
     if isinstance(frames, FrameKeys):
         bump = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 0.0]])
         return [(value_path(name), bump + np.array([first + index, 0.0])) for index, name in enumerate(names)]
-    times = first + np.arange(len(frames.weights) + 2.0)
-    values = np.pad(frames.weights.astype(np.float64), ((1, 1), (0, 0)))
+    weights = frames.weights if isinstance(frames, BasisKeys) else frames.values
+    around = np.asarray(frames.resting if isinstance(frames, KeyValues) else np.zeros(len(names)))[None]
+    times = first + np.arange(len(weights) + 2.0)
+    values = np.concatenate([around, weights, around], dtype=np.float64)
     return [(value_path(name), np.stack([times, values[:, row]], axis=1)) for row, name in enumerate(names)]
 
 
@@ -114,12 +128,40 @@ def own_paths(key: bpy.types.Key) -> set[str]:
     if key[MARK]["absolute"]:
         return {"eval_time"}
     # Also of keys that were deleted meanwhile: Blender leaves their curves in place.
-    return {value_path(name) for name in str(key[MARK]["names"]).split("\n")}
+    names = [*str(key[MARK]["names"]).split("\n"), *str(key[MARK].get("driven", "")).split("\n")]
+    return {value_path(name) for name in names if name}
+
+
+def taken_names(key: bpy.types.Key) -> set[str]:
+    """Names of the keys whose values the animator animates: by curves, in the NLA, or by drivers."""
+    animation = key.animation_data
+    if animation is None:
+        return set()
+    ours = own_paths(key)
+    strips = [strip for track in animation.nla_tracks for strip in track.strips]
+    paths = {driver.data_path for driver in animation.drivers}
+    for player in (animation, *strips):
+        if player.action is None:
+            continue
+        played = compat.played_fcurves(player.action, compat.action_slot(player))
+        found = {curve.data_path for fcurves in played for curve in fcurves}
+        paths |= found - ours if _is_own(player.action) else found
+    return {name for path in paths if (name := _key_of(key, path))}
+
+
+def _key_of(key: bpy.types.Key, path: str) -> str:
+    """The name of the key whose value a data path means, be it by name or by number; "" for other paths."""
+    if not path.endswith("].value"):
+        return ""
+    try:
+        return str(key.path_resolve(path.removesuffix(".value")).name)
+    except ValueError:  # the key is gone
+        return ""
 
 
 def read_weights(key: bpy.types.Key) -> FloatArray:
-    """(T, K) the weights that our curves give our keys, frame by frame; none where they are gone."""
-    player, names = holder(key), own_names(key)
+    """(T, K) what our curves give our keys, or those we drive, frame by frame; none where they are gone."""
+    player, names = holder(key), own_names(key) or driven_names(key)
     collections = compat.played_fcurves(player.action, compat.action_slot(player)) if player else []
     curves = {curve.data_path: _points(curve) for fcurves in collections for curve in fcurves}
     found = [curves[value_path(name)] for name in names if value_path(name) in curves]

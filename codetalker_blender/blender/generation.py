@@ -17,8 +17,9 @@ import bpy
 
 from ..contracts import FaceMesh, GenerateRequest, Motion
 from ..errors import TargetError, UserError
+from ..face.fit import Similarity
 from ..model_files import ModelCard, read_card, read_face
-from . import animation, keys, models, readiness, sources, strips, styles, takes, tuning
+from . import animation, existing, keys, models, readiness, sources, strips, styles, takes, tuning
 from . import target as targets
 from .preferences import engine_settings
 from .preview import Portrait, portrait_of
@@ -62,6 +63,7 @@ class Written:
     first_frame: int
     last_frame: int
     outcome: tuning.Outcome
+    #: Of the target against the model's face; 1 and 0 where it need not be that face.
     scale: float
     residual_mm: float
     warnings: tuple[str, ...]
@@ -94,12 +96,15 @@ def prepare(context: bpy.types.Context) -> Prepared:
     card = read_card(folder)
     face = read_face(folder, card)
     target = targets.read_target(settings.target, scene)
-    similarity = targets.align(target, face, card.name)
+    similarity = _align(settings.target, target, face, card.name)
+    if similarity is None:
+        existing.check_face(folder, card)
+        existing.check_keys(settings.target)
     animation.check(settings.target, nla=settings.target.codetalker.use_nla)
     style, note = styles.mix_rows(scene, card, source.start_frame)
     engine = engine_settings()
     portrait = None
-    if settings.use_preview and not bpy.app.background:
+    if similarity is not None and settings.use_preview and not bpy.app.background:
         portrait = portrait_of(settings.target, target.rest, similarity, card.units_per_metre)
     return Prepared(
         request=GenerateRequest(
@@ -155,7 +160,7 @@ def write(prepared: Prepared, take: bytes, notes: tuple[str, ...] = ()) -> Writt
             f"The {gone} was removed while the model was running.", "Undo its removal, then generate again."
         )
     target = targets.read_target(obj, scene)
-    similarity = targets.align(target, prepared.face, prepared.card.name)
+    similarity = _align(obj, target, prepared.face, prepared.card.name)
     former = keys.last_owner(obj.data.shape_keys)
     outcome = tuning.write(obj, takes.Placed(take, prepared.start_frame))
     if former and former not in scene.objects:
@@ -170,10 +175,15 @@ def write(prepared: Prepared, take: bytes, notes: tuple[str, ...] = ()) -> Writt
         first_frame=math.floor(outcome.start_frame),
         last_frame=last,
         outcome=outcome,
-        scale=similarity.scale,
-        residual_mm=similarity.residual_mm(prepared.card.units_per_metre),
+        scale=similarity.scale if similarity else 1.0,
+        residual_mm=similarity.residual_mm(prepared.card.units_per_metre) if similarity else 0.0,
         warnings=tuple(text for text in warnings if text),
     )
+
+
+def _align(obj: bpy.types.Object, target: targets.Target, face: FaceMesh, model: str) -> Similarity | None:
+    """As :func:`targets.align`; None for an output that works on any mesh.  Raises TargetError."""
+    return None if obj.codetalker.output == "EXISTING" else targets.align(target, face, model)
 
 
 def remove(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> None:
@@ -183,7 +193,7 @@ def remove(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> None:
         raise refusal
     assert obj is not None
     owner = keys.last_owner(obj.data.shape_keys)
-    animation.remove_animation(obj)
+    tuning.remove(obj)
     for name in {owner, obj.name} - set(scene.objects.keys()) | {obj.name}:
         strips.remove_sound(scene, name)
 
@@ -208,7 +218,8 @@ def checks(context: bpy.types.Context) -> list[Check]:
     if refusal is not None:
         found.append(Check("Target", refusal.message))
     elif card is not None and folder is not None:
-        fit = readiness.fit(settings.target, folder, card)
+        look = existing.fit if settings.target.codetalker.output == "EXISTING" else readiness.fit
+        fit = look(settings.target, folder, card)
         found.append(Check("Target", fit.reason, fit.detail))
     else:
         found.append(Check("Target", ""))

@@ -1,11 +1,13 @@
 """Shape keys in and out: one key per frame, or a few that are weighted, beside the animator's own.
 
 What belongs to this extension is written down in the custom property ``codetalker`` of the
-shape-key datablock; every other key is the animator's and is never touched.
+shape-key datablock; every other key is the animator's and is never touched.  Keys of the animator that
+are driven (:class:`KeyValues`) are written down there, too, with the values that they go back to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import bpy
@@ -51,6 +53,26 @@ class BasisKeys:
 
 
 @dataclass(frozen=True)
+class KeyValues:
+    """Values of keys that the mesh has already.
+
+    names: (K,) of the keys
+    values: (T, K) float32
+    resting: (K,) what the keys had before we drove them, and have before and after the clip
+    start_frame: scene frame of values[0], which may lie between two frames
+    """
+
+    names: tuple[str, ...]
+    values: FloatArray
+    resting: tuple[float, ...]
+    start_frame: float
+
+
+#: What can be written onto a mesh.
+Frames = FrameKeys | BasisKeys | KeyValues
+
+
+@dataclass(frozen=True)
 class Origin:
     """What the shape keys were before this extension wrote any, as far as the keys do not tell it.
 
@@ -68,6 +90,24 @@ def own_names(key: bpy.types.Key | None) -> list[str]:
         return []
     present = set(key.key_blocks.keys())  # asking the collection itself compares strings one by one
     return [name for name in str(key[MARK]["names"]).split("\n") if name in present]
+
+
+def driven_names(key: bpy.types.Key | None) -> list[str]:
+    """Names of the animator's keys that this extension drives."""
+    if key is None or key.get(MARK) is None:
+        return []
+    return [name for name in _resting_values(key) if name in key.key_blocks]
+
+
+def is_animated(key: bpy.types.Key | None) -> bool:
+    """Whether there is an animation of ours on the mesh."""
+    return bool(own_names(key) or driven_names(key))
+
+
+def resting(key: bpy.types.Key, names: Iterable[str]) -> tuple[float, ...]:
+    """The values of some of the animator's keys without our animation."""
+    recorded = _resting_values(key) if key.get(MARK) is not None else {}
+    return tuple(recorded.get(name, float(key.key_blocks[name].value)) for name in names)
 
 
 def rest_key(key: bpy.types.Key) -> bpy.types.ShapeKey:
@@ -126,16 +166,19 @@ def origin(key: bpy.types.Key | None) -> Origin:
     return Origin(bool(record.get("made_basis", 0)), float(record.get("resting_time", 0.0)))
 
 
-def add_keys(
-    obj: bpy.types.Object, frames: FrameKeys | BasisKeys, before: Origin, *, absolute: bool
-) -> list[str]:
+def add_keys(obj: bpy.types.Object, frames: Frames, before: Origin, *, absolute: bool) -> list[str]:
     """Append one key per shape (and a Basis where there is none) and record them as ours.
+
+    Of :class:`KeyValues` all keys are there; only the record is made.
 
     Absolute keys (of :class:`FrameKeys` only) get one more, equal to the Basis, so that Evaluation Time
     can run on to rest after the last frame instead of back through all of them.  -> the names, in order
     """
     mesh = obj.data
     assert isinstance(mesh, bpy.types.Mesh)
+    if isinstance(frames, KeyValues):
+        _record(obj, [], frames, before, absolute=False)
+        return list(frames.names)
     if mesh.shape_keys is None:
         obj.shape_key_add(name="Basis", from_mix=False)
     key = mesh.shape_keys
@@ -158,7 +201,7 @@ def add_keys(
     return names
 
 
-def update_keys(obj: bpy.types.Object, frames: FrameKeys | BasisKeys) -> list[str] | None:
+def update_keys(obj: bpy.types.Object, frames: Frames) -> list[str] | None:
     """Give our keys new shapes where they stand; -> their names, or None where they do not fit.
 
     :class:`BasisKeys` may be more or fewer than before.  What the animator set on a key that stays
@@ -167,6 +210,11 @@ def update_keys(obj: bpy.types.Object, frames: FrameKeys | BasisKeys) -> list[st
     mesh = obj.data
     assert isinstance(mesh, bpy.types.Mesh)
     key = mesh.shape_keys
+    if isinstance(frames, KeyValues):
+        if tuple(_resting_values(key)) != frames.names:
+            return None
+        _record(obj, [], frames, origin(key), absolute=False)
+        return list(frames.names)
     compact = isinstance(frames, BasisKeys)
     names = own_names(key)
     if not names or names != str(key[MARK]["names"]).split("\n") or key.reference_key.name in names:
@@ -206,7 +254,7 @@ def _add_key(obj: bpy.types.Object, frames: FrameKeys | BasisKeys, index: int, s
 def _record(
     obj: bpy.types.Object,
     names: list[str],
-    frames: FrameKeys | BasisKeys,
+    frames: Frames,
     before: Origin,
     *,
     absolute: bool,
@@ -217,6 +265,8 @@ def _record(
         "names": "\n".join(names),
         "absolute": int(absolute),
         "compact": int(isinstance(frames, BasisKeys)),
+        "driven": "\n".join(frames.names) if isinstance(frames, KeyValues) else "",
+        "resting": list(frames.resting) if isinstance(frames, KeyValues) else [0.0],
         "start_frame": float(frames.start_frame),
         "object": obj.name,
         "made_basis": int(before.made_basis),
@@ -268,6 +318,9 @@ def remove_own(obj: bpy.types.Object) -> None:
     key = mesh.shape_keys
     if key is None or key.get(MARK) is None:
         return
+    for name, value in _resting_values(key).items():
+        if name in key.key_blocks:
+            key.key_blocks[name].value = value
     active = obj.active_shape_key.name if obj.active_shape_key else ""
     absolute = bool(key[MARK]["absolute"])
     basis = rest_key(key)
@@ -288,6 +341,12 @@ def remove_own(obj: bpy.types.Object) -> None:
         key.use_relative = True
     del key[MARK]
     obj.active_shape_key_index = max(key.key_blocks.find(active), 0)
+
+
+def _resting_values(key: bpy.types.Key) -> dict[str, float]:
+    """By name, of the animator's keys that our record, which must be there, says we drive."""
+    names = str(key[MARK].get("driven", ""))
+    return dict(zip(names.split("\n"), key[MARK]["resting"], strict=True)) if names else {}
 
 
 def _coordinates(block: bpy.types.ShapeKey) -> FloatArray:

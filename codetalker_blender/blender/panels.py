@@ -166,7 +166,9 @@ def _draw_output(layout: bpy.types.UILayout, obj: bpy.types.Object | None) -> No
     column.prop(obj.codetalker, "use_nla")
     outcome = tuning.outcome_of(obj)
     if outcome is not None:
-        column.label(text=outcome.warning or str(outcome), icon="ERROR" if outcome.warning else "INFO")
+        column.label(text=str(outcome), icon="INFO")
+        if outcome.warning:
+            column.label(text=outcome.warning, icon="ERROR")
 
 
 def _draw_reason(layout: bpy.types.UILayout, context: bpy.types.Context, error: UserError) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bpy
 
 from ..errors import UserError
-from . import compat, heard, models, presets, sources, tuning
+from . import compat, heard, mapping, models, sources
+from .follow import rewrite
 from .preferences import DEVICES, models_folder
-
-log = logging.getLogger(__name__)
 
 
 def _model_items(group: CODETALKER_PG_scene, context: bpy.types.Context | None) -> list[models.EnumItem]:
@@ -193,18 +191,6 @@ class CODETALKER_PG_scene(bpy.types.PropertyGroup):
         )
 
 
-def _rewrite(group: CODETALKER_PG_object, context: bpy.types.Context) -> None:
-    """A setting has changed: the animation follows at once, where there is one that can."""
-    obj = group.id_data
-    assert isinstance(obj, bpy.types.Object)
-    if presets.CODETALKER_PT_presets.loading or tuning.obstacle(obj, context.scene) is not None:
-        return
-    try:
-        tuning.rewrite(obj, context.scene)
-    except UserError as error:  # the panel, too, says that the settings are not applied
-        log.warning("The settings of '%s' are not applied: %s", obj.name, error)
-
-
 def _strength(region: str) -> Any:
     return bpy.props.FloatProperty(
         name="Strength",
@@ -214,7 +200,7 @@ def _strength(region: str) -> Any:
         max=5.0,
         default=1.0,
         options=set(),
-        update=_rewrite,
+        update=rewrite,
     )
 
 
@@ -231,7 +217,7 @@ def _smoothing(region: str) -> Any:
         step=1,
         precision=3,
         options=set(),
-        update=_rewrite,
+        update=rewrite,
     )
 
 
@@ -242,6 +228,7 @@ class CODETALKER_PG_object(bpy.types.PropertyGroup):
         output: str
         max_error_mm: float
         use_nla: bool
+        mapping: mapping.CODETALKER_PG_mapping
         strength_mouth: float
         strength_jaw: float
         strength_upper_face: float
@@ -259,9 +246,14 @@ class CODETALKER_PG_object(bpy.types.PropertyGroup):
             items=(
                 ("PER_FRAME", "Per Frame", "One shape key per frame: exact, and large in the file"),
                 ("COMPACT", "Compact", "A few weighted shape keys with curves: small, within a chosen error"),
+                (
+                    "EXISTING",
+                    "Existing Keys",
+                    "Values of the shape keys that the mesh has, such as ARKit's; on any mesh",
+                ),
             ),
             options=set(),
-            update=_rewrite,
+            update=rewrite,
         )
         max_error_mm: bpy.props.FloatProperty(
             name="Maximum Error",
@@ -276,14 +268,15 @@ class CODETALKER_PG_object(bpy.types.PropertyGroup):
             step=1,
             precision=3,
             options=set(),
-            update=_rewrite,
+            update=rewrite,
         )
         use_nla: bpy.props.BoolProperty(
             name="NLA Track",
             description="Play the animation from an NLA track of its own instead of as the active action",
             options=set(),
-            update=_rewrite,
+            update=rewrite,
         )
+        mapping: bpy.props.PointerProperty(type=mapping.CODETALKER_PG_mapping)
         strength_mouth: _strength("mouth")
         strength_jaw: _strength("jaw")
         strength_upper_face: _strength("brows and forehead")
@@ -299,7 +292,7 @@ class CODETALKER_PG_object(bpy.types.PropertyGroup):
             max=1.0,
             subtype="FACTOR",
             options=set(),
-            update=_rewrite,
+            update=rewrite,
         )
         offset_s: bpy.props.FloatProperty(
             name="Time Offset",
@@ -311,7 +304,7 @@ class CODETALKER_PG_object(bpy.types.PropertyGroup):
             step=1,
             precision=3,
             options=set(),
-            update=_rewrite,
+            update=rewrite,
         )
 
 

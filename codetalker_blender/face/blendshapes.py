@@ -98,10 +98,13 @@ def is_demo_head(face: FaceMesh, units_per_metre: float) -> bool:
     """Whether a model's face is the demo head, so that its shapes are right for it as they are."""
     head = demo_head_face()
     match = compare(head.triangles, head.vertex_count, face.triangles, face.vertex_count)
-    if match is not Match.SAME:
-        return False
-    apart = np.abs(face.vertices / np.float32(units_per_metre) - head.vertices)
-    return bool(apart.max() <= _SAME_FACE_M)
+    return match is Match.SAME and is_demo_template(face.vertices / np.float32(units_per_metre))
+
+
+def is_demo_template(vertices: FloatArray) -> bool:
+    """Whether (V, 3) metres are the demo head's vertices."""
+    head = demo_head_face().vertices
+    return vertices.shape == head.shape and bool(np.abs(vertices - head).max() <= _SAME_FACE_M)
 
 
 def read_blendshapes(path: Path) -> Blendshapes:
