@@ -24,6 +24,8 @@ def active_strip(stage: Stage) -> Steps:
     strip = compat.strips(editor).new_sound(name="Speech", filepath=path, channel=1, frame_start=_START)
     strip.sound.filepath = AUDIO
     editor.active_strip = strip
+    if hasattr(bpy.context.workspace, "sequencer_scene"):  # from 5.0 on the Sequencer has a scene of its own
+        bpy.context.workspace.sequencer_scene = scene
     area = stage.hands.area()
     area.type = "SEQUENCE_EDITOR"
     yield 0.5
