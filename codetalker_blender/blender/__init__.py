@@ -7,7 +7,8 @@ styles.py variation.py          the keyframed mix of two styles → rows; how fr
 library.py imports.py           models added and removed; official checkpoints → a model (import_buttons.py)
 generation.py jobs.py           read the scene → request; run it; motion → take
 takes.py tuning.py              the raw motion in the file; settings of the object + take → shape keys
-mapping.py existing.py follow.py  the target's own keys and which shapes they follow; values for them
+mapping.py existing.py follow.py  which shapes the target's own keys follow, and their values
+mapping_buttons.py mapping_panel.py  editing that
 keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
 operators.py panels.py sequencer_panel.py  buttons and sidebars (model_panels.py: models)
 demo_head.py                    the shipped head as an object
@@ -39,6 +40,8 @@ def _classes() -> tuple[type, ...]:
         installation_operators,
         library,
         mapping,
+        mapping_buttons,
+        mapping_panel,
         model_panels,
         operators,
         panels,
@@ -70,6 +73,8 @@ def _classes() -> tuple[type, ...]:
         demo_head.CODETALKER_OT_add_demo_head,
         panels.CODETALKER_PT_generate,
         *model_panels.CLASSES,
+        *mapping_buttons.CLASSES,
+        *mapping_panel.CLASSES,
         panels.CODETALKER_PT_tuning,
         panels.CODETALKER_PT_sampling,
         sequencer_panel.CODETALKER_PT_sequencer,

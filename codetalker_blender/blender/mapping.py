@@ -24,7 +24,8 @@ SETS = {"ARKIT": ("ARKit shapes", ARKIT), "VISEMES": ("visemes", VISEMES)}
 def _follow(group: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
     from .follow import rewrite  # noqa: PLC0415 - it imports what imports this
 
-    rewrite(group, context)
+    if not CODETALKER_PG_mapping.filling:
+        rewrite(group, context)
 
 
 def _other_set(group: CODETALKER_PG_mapping, context: bpy.types.Context) -> None:
@@ -139,6 +140,9 @@ class CODETALKER_PG_companion(bpy.types.PropertyGroup):
 
 
 class CODETALKER_PG_mapping(bpy.types.PropertyGroup):
+    #: Whether rows are being filled, each of which the animation would follow.
+    filling = False
+
     if TYPE_CHECKING:
         shape_set: str
         drives: bpy.types.bpy_prop_collection_idprop[CODETALKER_PG_drive]
@@ -160,6 +164,26 @@ class CODETALKER_PG_mapping(bpy.types.PropertyGroup):
         active_drive: bpy.props.IntProperty(name="Active Row", options=set())
         controls: bpy.props.CollectionProperty(type=CODETALKER_PG_control)
         companions: bpy.props.CollectionProperty(type=CODETALKER_PG_companion)
+
+
+def fill(obj: bpy.types.Object, drives: NameMapping) -> None:
+    """Let the rows show a mapping: one per key, and one for every shape without any; controls stay.
+
+    The animation does not follow yet.
+    """
+    group = obj.codetalker.mapping
+    CODETALKER_PG_mapping.filling = True
+    try:
+        group.drives.clear()
+        for shape in shapes_of(obj):
+            for drive in drives.get(shape, ()) or (Drive(""),):
+                row = group.drives.add()
+                row.shape, row.key, row.gain = shape, drive.key, drive.gain
+            if shape not in group.controls:
+                group.controls.add().name = shape
+        group.active_drive = 0
+    finally:
+        CODETALKER_PG_mapping.filling = False
 
 
 def companions(obj: bpy.types.Object) -> list[bpy.types.Object]:
@@ -191,6 +215,11 @@ def shapes_of(obj: bpy.types.Object) -> tuple[str, ...]:
 def by_name(obj: bpy.types.Object) -> Match:
     """The automatic mapping.  Cheap when no key has come or gone."""
     return _by_name(shapes_of(obj), tuple(tuple(own_keys(mesh)) for mesh in meshes(obj)))
+
+
+def matches(obj: bpy.types.Object, shapes: tuple[str, ...]) -> bool:
+    """Whether a mesh has keys named like any of the shapes."""
+    return bool(_by_name(shapes, (tuple(own_keys(obj)),)).mapping)
 
 
 def of(obj: bpy.types.Object) -> NameMapping:

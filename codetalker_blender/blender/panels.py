@@ -50,7 +50,7 @@ class CODETALKER_PT_generate(bpy.types.Panel):
             column.prop(settings, "strip", icon="SOUND")
         column.prop(settings, "limit_to_scene_range")
         draw_speaker(layout, context)
-        _draw_output(layout, settings.target)
+        _draw_output(layout, context, settings.target)
         draw_run(layout, context, CODETALKER_OT_generate.bl_label)
         layout.operator(CODETALKER_OT_remove.bl_idname, icon="TRASH")
 
@@ -155,7 +155,9 @@ def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str,
         layout.label(text=line, icon="BLANK1" if index else icon)
 
 
-def _draw_output(layout: bpy.types.UILayout, obj: bpy.types.Object | None) -> None:
+def _draw_output(
+    layout: bpy.types.UILayout, context: bpy.types.Context, obj: bpy.types.Object | None
+) -> None:
     """The form of the animation; it belongs to the target, so without one there is nothing to set."""
     if obj is None:
         return
@@ -166,9 +168,9 @@ def _draw_output(layout: bpy.types.UILayout, obj: bpy.types.Object | None) -> No
     column.prop(obj.codetalker, "use_nla")
     outcome = tuning.outcome_of(obj)
     if outcome is not None:
-        column.label(text=str(outcome), icon="INFO")
+        draw_text(column, context, str(outcome), "INFO")
         if outcome.warning:
-            column.label(text=outcome.warning, icon="ERROR")
+            draw_text(column, context, outcome.warning, "ERROR")
 
 
 def _draw_reason(layout: bpy.types.UILayout, context: bpy.types.Context, error: UserError) -> None:

@@ -112,6 +112,15 @@ def remove(obj: bpy.types.Object) -> None:
             animation.remove_animation(other)
 
 
+def release(obj: bpy.types.Object) -> None:
+    """Drive the object alone from now on: its companions are as they were."""
+    former = existing.followers(obj)
+    with animation.together(former):
+        for other in former:
+            animation.remove_animation(other)
+    obj.codetalker.mapping.companions.clear()
+
+
 def reset(obj: bpy.types.Object, scene: bpy.types.Scene) -> Outcome:
     """Set the sliders to their defaults and write; Output stays.
 

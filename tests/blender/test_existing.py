@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,13 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender import resources
-from codetalker_blender.blender import curves, existing, generation, takes, tuning
+from codetalker_blender.blender import curves, existing, generation, mapping, mapping_panel, takes, tuning
 from codetalker_blender.contracts import FloatArray, Motion, ShapeWeights
 from codetalker_blender.errors import TargetError
 from codetalker_blender.face.blendshapes import demo_head_face, demo_head_shapes
+from codetalker_blender.face.shape_names import ARKIT
 from codetalker_blender.model_files import ModelCard
-from tests.blender import scenes
+from tests.blender import scenes, test_panels
 
 START, FRAMES = 5, 12
 #: Shapes that the made motion uses, and the odd names that a mesh gives their keys.
@@ -290,6 +292,80 @@ def test_readiness_tells_what_is_found(head: bpy.types.Object) -> None:
         "Target: 5 of 52 ARKit shapes found; missing: eyeLookDownLeft, eyeLookInLeft, eyeLookOutLeft, "
         "eyeLookUpLeft, eyeSquintLeft and 42 more"
     )
+
+
+def test_mapping_is_edited_kept_and_loaded(head: bpy.types.Object, tmp_path: Path) -> None:
+    speak(head)
+    group = head.codetalker.mapping
+    assert bpy.ops.codetalker.auto_map() == {"FINISHED"}
+    rows = {row.shape: row.key for row in group.drives}
+    assert {shape: key for shape, key in rows.items() if key} == KEYS and len(rows) == len(ARKIT)
+    assert tuning.is_applied(head)
+    group.drives[list(rows).index("cheekPuff")].key = "Nonsense"  # nothing of the motion puffs
+    group.drives[list(rows).index("mouthFunnel")].gain = 0.5
+    np.testing.assert_allclose(values(head, "MOUTHFUNNEL"), known().of("mouthFunnel") / 2, atol=SOLVED)
+    group.active_drive = list(rows).index("jawOpen")
+    assert bpy.ops.codetalker.add_drive() == {"FINISHED"}
+    assert [row.shape for row in group.drives].count("jawOpen") == 2
+    edited = mapping.of(head)
+    path = str(tmp_path / "rig.json")
+    assert bpy.ops.codetalker.save_mapping(filepath=path) == {"FINISHED"}
+    assert bpy.ops.codetalker.auto_map() == {"FINISHED"}
+    assert mapping.of(head) != edited
+    assert bpy.ops.codetalker.load_mapping(filepath=path) == {"FINISHED"}
+    assert mapping.of(head) == edited
+    np.testing.assert_allclose(values(head, "MOUTHFUNNEL"), known().of("mouthFunnel") / 2, atol=SOLVED)
+    (tmp_path / "other.json").write_text("[]")
+    with pytest.raises(RuntimeError, match="is not a preset"):
+        bpy.ops.codetalker.load_mapping(filepath=str(tmp_path / "other.json"))
+    assert mapping.of(head) == edited
+
+
+class Layout(test_panels.Layout):
+    def template_list(self, kind: str, _: str, data: Any, listed: str, *__: Any, **___: Any) -> None:
+        for item in getattr(data, listed):
+            getattr(mapping_panel, kind).draw_item(None, bpy.context, self, data, item, 0, data, "")
+
+
+def test_the_panel_lists_what_is_found_and_what_is_not(head: bpy.types.Object) -> None:
+    head.shape_key_add(name="JawOpen.001", from_mix=False)
+    layout = Layout([], [])
+    panel = mapping_panel.CODETALKER_PT_mapping
+    assert panel.poll(bpy.context)
+    panel.draw(SimpleNamespace(layout=layout), bpy.context)  # type: ignore[arg-type]
+    text = " ".join(layout.shown)
+    assert "5 of 52 ARKit shapes found" in text and "Other keys: Nonsense" in text
+    assert "shows jawOpen already" in text and "gain" not in layout.settable
+    bpy.ops.codetalker.auto_map()
+    layout = Layout([], [])
+    panel.draw(SimpleNamespace(layout=layout), bpy.context)  # type: ignore[arg-type]
+    assert {"shape_set", "enabled", "key", "gain", "low", "high", "multiplier", "offset"} <= {
+        *layout.settable
+    }
+    head.codetalker.output = "COMPACT"
+    assert not panel.poll(bpy.context)
+
+
+def test_other_meshes_are_added_and_let_go(head: bpy.types.Object) -> None:
+    rig = bpy.data.objects.new("Rig", None)
+    bpy.context.scene.collection.objects.link(rig)
+    teeth, hat = add_cube("Teeth", ["Jaw_Open"]), add_cube("Hat", ["Brim"])
+    for obj in (head, teeth, hat):
+        obj.parent = rig
+    bpy.context.view_layer.update()
+    for obj in bpy.context.view_layer.objects:
+        obj.select_set(False)
+    before = teeth.data.shape_keys.key_blocks["Jaw_Open"].value
+    speak(head)
+    assert bpy.ops.codetalker.add_companions() == {"FINISHED"}
+    assert mapping.companions(head) == [teeth]
+    np.testing.assert_array_equal(values(teeth, "Jaw_Open"), values(head, "A25_Jaw_Open"))
+    with pytest.raises(RuntimeError, match="No other mesh is selected"):
+        bpy.ops.codetalker.add_companions()
+    assert bpy.ops.codetalker.clear_companions() == {"FINISHED"}
+    assert teeth.data.shape_keys.animation_data is None
+    assert teeth.data.shape_keys.key_blocks["Jaw_Open"].value == before
+    np.testing.assert_allclose(values(head, "MOUTHFUNNEL"), known().of("mouthFunnel"), atol=SOLVED)
 
 
 def target_line() -> str:

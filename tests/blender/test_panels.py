@@ -25,7 +25,7 @@ class Layout:
         self.shown, self.settable, self.enabled = shown, settable, True
 
     def _part(self, **options: object) -> Layout:
-        part = Layout(self.shown, self.settable)
+        part = type(self)(self.shown, self.settable)
         part.enabled = self.enabled
         return part
 
