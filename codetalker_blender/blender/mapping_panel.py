@@ -12,7 +12,7 @@ LISTED = 8
 
 
 class CODETALKER_UL_drives(bpy.types.UIList):
-    """Shape, the key that follows it, gain."""
+    """Whether a shape is used, the shape, and the key that follows it."""
 
     bl_idname = "CODETALKER_UL_drives"
 
@@ -31,12 +31,12 @@ class CODETALKER_UL_drives(bpy.types.UIList):
         assert isinstance(data, mapping.CODETALKER_PG_mapping)
         assert isinstance(item, mapping.CODETALKER_PG_drive)
         row = layout.row(align=True)
+        row.use_property_split = False  # the panel's would leave the list's left half empty
         control = data.controls.get(item.shape)
         if control is not None:
             row.prop(control, "enabled", text="")
         row.label(text=item.shape, translate=False, icon="NONE" if item.key else "ERROR")
         row.prop(item, "key", text="")
-        row.prop(item, "gain", text="")
 
 
 class CODETALKER_PT_mapping(bpy.types.Panel):
@@ -93,9 +93,11 @@ def _draw_rows(layout: bpy.types.UILayout, group: mapping.CODETALKER_PG_mapping)
     row.operator(mapping_buttons.CODETALKER_OT_add_drive.bl_idname, text="", icon="ADD")
     if not 0 <= group.active_drive < len(group.drives):
         return
-    control = group.controls.get(group.drives[group.active_drive].shape)
+    chosen = group.drives[group.active_drive]
+    control = group.controls.get(chosen.shape)
+    column = layout.column(align=True)
+    column.prop(chosen, "gain")
     if control is not None:
-        column = layout.column(align=True)
         for name in ("low", "high", "multiplier", "offset"):
             column.prop(control, name)
 
