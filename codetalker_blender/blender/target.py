@@ -16,7 +16,7 @@ from ..face.fit import Similarity, fit_similarity
 from ..face.topology import Match, compare, triangulate_like
 from . import keys
 
-RETARGETING = "Choose a mesh with that topology; retargeting to others comes in a later version."
+RETARGETING = "Choose a mesh with that topology; one with named shape keys can take the Output Existing Keys."
 #: Modes in which Blender keeps the mesh in a structure of its own, so that keys must wait.
 BUSY_MODES = {"EDIT": "Edit Mode", "SCULPT": "Sculpt Mode"}
 
@@ -176,6 +176,6 @@ def own_triangles(mesh: Polygons, vertex_count: int, face: FaceMesh, model: str)
             f"'{mesh.name}' has the {vertex_count:,} vertices that the model '{model}' expects, but they are "
             f"connected differently ({len(triangles):,} triangles; expected: {expected} in its own order).",
             "An import or export may have reordered the vertices: import the original file again with its "
-            "vertex order kept; other topologies need retargeting, which comes in a later version.",
+            "vertex order kept; a mesh with named shape keys can take the Output Existing Keys instead.",
         )
     return triangles

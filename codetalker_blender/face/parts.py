@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .closest import ClosestPlaces
+from .model_face import ModelFace, Part
 from .placement import Placement
 from .surface import Floats, Index, Mask, Surface
-from .template import Part, Template
 
 #: Owner of vertices that belong to the skin, and of those that hold still.
 SKIN, STILL = -1, -2
@@ -52,7 +52,7 @@ def anchors(points: Floats) -> Anchors:
     return Anchors(places, rows)
 
 
-def place_part(template: Template, part: Part, fitted: Floats, frames: Floats, points: Floats) -> Placement:
+def place_part(template: ModelFace, part: Part, fitted: Floats, frames: Floats, points: Floats) -> Placement:
     """The similarity that carries a rigid part of the model to where it is on the mesh.
 
     fitted: (V, 3) the model on the mesh; frames: (V, 3, 3) of the fit
@@ -75,7 +75,7 @@ def place_part(template: Template, part: Part, fitted: Floats, frames: Floats, p
     return Placement(found.rotation, scale, target - scale * found.rotation @ middle)
 
 
-def owners(template: Template, fitted: Surface, mesh: Surface, skin: Mask) -> Index:
+def owners(template: ModelFace, fitted: Surface, mesh: Surface, skin: Mask) -> Index:
     """(V,) for every vertex of a mesh the number of the part (see template.parts) it belongs to, or SKIN.
 
     The number after the last part's is the jaw.  skin: (V,) vertices known to be the face's skin
@@ -112,7 +112,7 @@ def owners(template: Template, fitted: Surface, mesh: Surface, skin: Mask) -> In
     return found
 
 
-def _in_mouth(template: Template, fitted: Surface, points: Floats, label: Index, counts: Index) -> Index:
+def _in_mouth(template: ModelFace, fitted: Surface, points: Floats, label: Index, counts: Index) -> Index:
     """(P,) for pieces behind the lips the jaw's number or STILL, by their height; SKIN for others."""
     mouth = template.mouth
     if mouth is None:
@@ -133,7 +133,7 @@ def _in_mouth(template: Template, fitted: Surface, points: Floats, label: Index,
     return np.where(inside, np.where(low, jaw, STILL), SKIN)
 
 
-def _triangles_of(template: Template, fitted: Surface) -> Mask:
+def _triangles_of(template: ModelFace, fitted: Surface) -> Mask:
     """(F,) the triangles of the skin."""
     on_skin = np.zeros(len(fitted.points), bool)
     on_skin[template.skin.triangles.ravel()] = True

@@ -23,10 +23,10 @@ from .alignment import Pattern, align
 from .closest import ClosestPlaces, Wish
 from .deformation import Wishes, kernel, placed, solve
 from .frames import local_frames
+from .model_face import MARKS, ModelFace, prepare
 from .placement import Pairs, Placement
 from .quality import Quality, refuse_bad, refuse_coarse, refuse_inside_out
 from .surface import Floats, Index, Mask, Surface, checked, spread
-from .template import MARKS, Template, prepare
 
 #: How far the mesh is asked for around a point exactly, metres.
 _REACH_M = 0.012
@@ -61,7 +61,7 @@ class Fit:
     borders: the lips' borders on the mesh, or None
     """
 
-    template: Template
+    template: ModelFace
     placement: Placement
     fitted: Surface
     mesh: Surface
@@ -113,7 +113,7 @@ def fit(
 class _Rounds:
     """The deformation while it is being sought."""
 
-    def __init__(self, template: Template, start: Floats, target: Surface, pairs: Pairs) -> None:
+    def __init__(self, template: ModelFace, start: Floats, target: Surface, pairs: Pairs) -> None:
         """start: (V, 3) the model as the alignment stretched it; pairs: in metres of the model, both"""
         self.template, self.start, self.target, self.pairs = template, start, target, pairs
         self.places = placed(start, template.sides)
@@ -252,7 +252,7 @@ def _wishes(basis: Floats, moves: Floats, normals: Floats, weight: Floats, toler
     return Wishes(basis, moves, normals, along, _SLIDE * along)
 
 
-def _pairs(template: Template, landmarks: Mapping[str, NDArray[Any]]) -> Pairs:
+def _pairs(template: ModelFace, landmarks: Mapping[str, NDArray[Any]]) -> Pairs:
     unknown = sorted(set(landmarks) - set(MARKS))
     if unknown:
         raise TargetError(
@@ -266,14 +266,14 @@ def _pairs(template: Template, landmarks: Mapping[str, NDArray[Any]]) -> Pairs:
     return Pairs(model, there)
 
 
-def _outer_skin(template: Template) -> Surface:
+def _outer_skin(template: ModelFace) -> Surface:
     """The skin without what lies behind the lips."""
     if template.mouth is None:
         return template.skin
     return template.skin.part(~template.mouth.inside[template.skin.triangles].any(axis=1))
 
 
-def _agreement(template: Template, start: Floats, mesh: Surface) -> float:
+def _agreement(template: ModelFace, start: Floats, mesh: Surface) -> float:
     """Mean cosine between normals of the face proper and of whatever of the mesh is closest."""
     core = template.core
     place = ClosestPlaces(mesh, _REACH_M).find(start[core])
@@ -281,7 +281,7 @@ def _agreement(template: Template, start: Floats, mesh: Surface) -> float:
     return float(np.einsum("ij,ij->i", own, mesh.face_normals[place.triangle]).mean())
 
 
-def _skin_of(template: Template, start: Floats, mesh: Surface) -> Mask:
+def _skin_of(template: ModelFace, start: Floats, mesh: Surface) -> Mask:
     """(F,) triangles of the pieces of the mesh that take the model's face, near it."""
     core = template.core[spread(template.whole.points[template.core], 300)]
     place = ClosestPlaces(mesh, _REACH_M).find(start[core])

@@ -18,10 +18,10 @@ from ..contracts import FaceMesh, FloatArray
 from . import lips
 from .binding import Binding, signature
 from .closest import ClosestPlaces, Wish
+from .model_face import Part
 from .parts import SKIN, STILL, anchors, owners, place_part
 from .registration import BEND_M, Fit
 from .surface import Floats, Index, Mask, Surface, checked
-from .template import Part
 
 _REACH_M = 0.012
 #: Vertices this far from the face follow fully, and from the second distance on not at all, metres.

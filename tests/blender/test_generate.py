@@ -170,7 +170,7 @@ TARGETS: dict[str, tuple[Callable[[], bpy.types.Object | None], str]] = {
     "none": (lambda: None, "No target mesh"),
     "larger": (
         lambda: scenes.add_mesh("Big", scenes.sheet_vertices(8, 6), scenes.sheet_quads(8, 6)),
-        "48 vertices where the model 'tiny' expects its own face of 42.*later version",
+        "48 vertices where the model 'tiny' expects its own face of 42.*Existing Keys",
     ),
     "connectivity": (
         lambda: scenes.add_mesh("Odd", scenes.sheet_vertices(), other_connectivity()),

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from codetalker_blender.errors import TargetError
 from codetalker_blender.face import alignment, lips, registration
+from codetalker_blender.face.model_face import ModelFace, prepare
 from codetalker_blender.face.placement import Guess, Pairs, Placement
 from codetalker_blender.face.surface import Surface
-from codetalker_blender.face.template import Template, prepare
 
 from . import heads
 
@@ -29,7 +29,7 @@ Y_UP = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 
 @pytest.fixture(scope="module")
-def template() -> Template:
+def template() -> ModelFace:
     return prepare(DEMO, 1.0)
 
 
@@ -38,7 +38,7 @@ def turned(seed: int) -> Array:
     return np.asarray(matrix * np.sign(np.linalg.det(matrix)))
 
 
-def pattern(template: Template) -> alignment.Pattern:
+def pattern(template: ModelFace) -> alignment.Pattern:
     return alignment.Pattern(template.skin, template.core, template.up)
 
 
@@ -91,7 +91,7 @@ def body() -> Surface:
     ids=["as it is", "Y up, centimetres", "turned 1", "turned 2", "turned 5"],
 )
 def test_a_copy_is_found_to_a_tenth_of_a_millimetre(
-    template: Template, rotation: Array, scale: float
+    template: ModelFace, rotation: Array, scale: float
 ) -> None:
     truth = Placement(rotation, scale, np.array([3.0, -7.0, 1.0]) * scale)
     mesh = Surface(truth.to_mesh(REST), TRIANGLES)
@@ -100,7 +100,7 @@ def test_a_copy_is_found_to_a_tenth_of_a_millimetre(
     assert misplaced_mm(found, truth) < 0.1
 
 
-def test_a_head_on_a_body_is_found(template: Template) -> None:
+def test_a_head_on_a_body_is_found(template: ModelFace) -> None:
     truth = Placement(Y_UP, 100.0, np.array([0.0, 150.0, 0.0]))
     whole = joined(Surface(REST, TRIANGLES), body())
     found = alignment.align(
@@ -109,7 +109,7 @@ def test_a_head_on_a_body_is_found(template: Template) -> None:
     assert misplaced_mm(found, truth) < 0.5
 
 
-def test_a_face_alone_is_found(template: Template) -> None:
+def test_a_face_alone_is_found(template: ModelFace) -> None:
     front = (REST[:, 1] < -0.02) & (REST[:, 2] > 0.05) & (REST[:, 2] < 0.22)
     truth = Placement(turned(8), 3.0, np.array([1.0, 2.0, 3.0]))
     mesh = Surface(truth.to_mesh(REST), TRIANGLES[front[TRIANGLES].all(axis=1)])
@@ -117,7 +117,7 @@ def test_a_face_alone_is_found(template: Template) -> None:
     assert misplaced_mm(found, truth) < 0.5
 
 
-def test_the_lips_sides_are_told_along_the_skin(template: Template) -> None:
+def test_the_lips_sides_are_told_along_the_skin(template: ModelFace) -> None:
     mouth = template.mouth
     assert mouth is not None
     upper, lower = DEMO.mid_lips
@@ -130,7 +130,7 @@ def test_the_lips_sides_are_told_along_the_skin(template: Template) -> None:
     assert lips.parting(template.skin, mouth.upper, mouth.lower) > 2.0
 
 
-def test_lips_that_are_one_skin_are_noticed(template: Template) -> None:
+def test_lips_that_are_one_skin_are_noticed(template: ModelFace) -> None:
     mouth = template.mouth
     assert mouth is not None
     points = REST.copy()
@@ -145,7 +145,7 @@ def test_lips_that_are_one_skin_are_noticed(template: Template) -> None:
     assert lips.parting(Surface(points, sewn[template.skin.triangles]), mouth.upper, mouth.lower) < 1.6
 
 
-def test_landmarks_override_what_the_shape_says(template: Template) -> None:
+def test_landmarks_override_what_the_shape_says(template: ModelFace) -> None:
     # A mesh without features: only the landmarks can tell where the mouth is.
     shift = np.array([0.0, 0.0, 0.006])
     names = ("lip_corner_left", "lip_corner_right", "mouth", "nose_tip", "chin", "eye_left", "eye_right")
@@ -191,7 +191,7 @@ def test_a_face_turned_inside_out_is_refused_with_its_cure() -> None:
     assert "Recalculate Outside" in refused(Surface(REST * 10, TRIANGLES[:, ::-1]))
 
 
-def test_a_head_whose_mouth_is_shut_for_good_is_refused(template: Template) -> None:
+def test_a_head_whose_mouth_is_shut_for_good_is_refused(template: ModelFace) -> None:
     outside = np.isin(np.arange(len(REST)), template.outside)
     seam = outside & (np.abs(template.sides) > 0.2) & np.isin(np.arange(len(REST)), DEMO.regions["lips"])
     upper, lower = np.flatnonzero(seam & (template.sides > 0)), np.flatnonzero(seam & (template.sides < 0))

@@ -40,7 +40,7 @@ def cancel_button(stage: Stage) -> Steps:
     yield 0.4  # until it is drawn, where the other button was; the model needs little more than the search
     yield from stage.hands.find("codetalker.cancel", near="codetalker.generate")
     assert extension.is_running(), "the run was over before the button was found"
-    # by name: a simulated click on this button does nothing while a run goes, and it is not known why
+    # by name: a click of the event simulator does nothing here, where one by the X server's mouse does
     bpy.ops.codetalker.cancel("INVOKE_DEFAULT")
     yield from stage.finish()
     yield 0.3

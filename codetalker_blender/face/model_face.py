@@ -36,7 +36,7 @@ class Part:
 
 
 @dataclass(frozen=True, eq=False)
-class Template:
+class ModelFace:
     """A model's face in metres.
 
     whole: all of it; skin: the triangles of the skin alone, over the same vertices
@@ -70,8 +70,8 @@ class Template:
         return np.flatnonzero(chosen)
 
 
-def prepare(face: FaceMesh, units_per_metre: float) -> Template:
-    """A bundle's face as a Template; units_per_metre: template units in one metre."""
+def prepare(face: FaceMesh, units_per_metre: float) -> ModelFace:
+    """A bundle's face as a ModelFace; units_per_metre: template units in one metre."""
     points = face.vertices.astype(np.float64) / units_per_metre
     whole = Surface(points, face.triangles.astype(np.int64).reshape(-1, 3))
     regions = {name: np.asarray(index, np.int64) for name, index in face.regions.items() if len(index)}
@@ -89,7 +89,7 @@ def prepare(face: FaceMesh, units_per_metre: float) -> Template:
         core = _face_proper(skin, marked, mouth, np.stack([mouth.across, up, front]), on_skin)
         marks = _marks(points, regions, mouth, core, up, front, face)
     jaw = regions.get("jaw", np.zeros(0, np.int64))
-    return Template(whole, skin, core, up, _parts(whole, on_skin, regions), jaw, mouth, marks)
+    return ModelFace(whole, skin, core, up, _parts(whole, on_skin, regions), jaw, mouth, marks)
 
 
 def _skin(whole: Surface, regions: Mapping[str, Index], face: FaceMesh) -> Mask:
