@@ -1,6 +1,6 @@
 """Install the built zip in a real Blender, run tests/blender there and play the acts in its window.
 
-    python -m tests.gui BLENDER ZIP [--only suite|ACT ...] [pytest arguments]
+    python -m tests.gui BLENDER ZIP [--only suite|window|ACT ...] [pytest arguments]
 
 BLENDER is a program, or a folder that holds a whole Linux system with one.  Ends with pytest's kind of
 line and 0, or 1 when something failed; pictures, figures and logs are in build/screens/.
@@ -50,7 +50,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.gui", description=__doc__, allow_abbrev=False)
     parser.add_argument("blender")
     parser.add_argument("archive", type=Path)
-    parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="the suite, or some acts")
+    parser.add_argument(
+        "--only", nargs="+", default=(), metavar="NAME", help="the suite, all acts in the window, or some"
+    )
     options, extra = parser.parse_known_args()
     if Path(options.blender).is_dir():
         return _inside(Path(options.blender).resolve(), sys.argv[2:])
@@ -86,8 +88,9 @@ def _test(program: Program, options: argparse.Namespace, extra: list[str]) -> in
     report.check(f"{options.archive.name} installs", fault)
     if enabled and (not options.only or "suite" in options.only):
         _run_suite(program, report, extra)
+    everything = not options.only or "window" in options.only
     sessions = {
-        name: [act for act in acts if not options.only or act.startswith(tuple(options.only))]
+        name: [act for act in acts if everything or act.startswith(tuple(options.only))]
         for name, acts in SESSIONS.items()
     }
     if enabled and any(sessions.values()):

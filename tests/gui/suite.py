@@ -9,10 +9,12 @@ import importlib
 import importlib.util
 import shutil
 import sys
+from importlib import metadata
 from pathlib import Path
 
 PACKAGE = "codetalker_blender"
 _PYTEST = ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
+_DISTRIBUTIONS = ("pytest", "pluggy", "iniconfig", "packaging", "pygments")
 
 
 def copy_pytest(destination: Path) -> None:
@@ -28,6 +30,11 @@ def copy_pytest(destination: Path) -> None:
             shutil.copytree(source.parent, destination / name, ignore=unwanted)
         else:
             shutil.copy2(source, destination / source.name)
+    # they ask for their own versions
+    for name in _DISTRIBUTIONS:
+        files = metadata.distribution(name).files or []
+        record = next(Path(str(file.locate())) for file in files if file.name == "METADATA")
+        shutil.copytree(record.parent, destination / record.parent.name)
 
 
 def run(pytest_folder: str, arguments: list[str]) -> None:
