@@ -11,6 +11,7 @@ mapping.py existing.py follow.py  which shapes the target's own keys follow, and
 mapping_buttons.py mapping_panel.py  editing that
 keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
 operators.py panels.py sequencer_panel.py  buttons and sidebars (model_panels.py: models)
+sidebar.py                      what the panels have in common
 demo_head.py                    the shipped head as an object
 queue_operators.py status.py    the runs that go and wait: their buttons, how far they are
 preview.py inset.py             the face while the model runs, in a corner of the 3D View

@@ -6,6 +6,7 @@ import bpy
 
 from . import existing, mapping, mapping_buttons
 from .panels import CODETALKER_PT_generate, draw_text
+from .sidebar import SidebarPanel, for_properties
 
 #: So many names of a kind are listed.
 LISTED = 8
@@ -39,13 +40,10 @@ class CODETALKER_UL_drives(bpy.types.UIList):
         row.prop(item, "key", text="")
 
 
-class CODETALKER_PT_mapping(bpy.types.Panel):
+class CODETALKER_PT_mapping(SidebarPanel):
     bl_idname = "CODETALKER_PT_mapping"
     bl_parent_id = CODETALKER_PT_generate.bl_idname
     bl_label = "Mapping"
-    bl_category = "CodeTalker"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
     bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
@@ -54,9 +52,7 @@ class CODETALKER_PT_mapping(bpy.types.Panel):
         return obj is not None and obj.type == "MESH" and obj.codetalker.output == "EXISTING"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout = for_properties(self.layout)
         obj = context.scene.codetalker.target
         group = obj.codetalker.mapping
         layout.prop(group, "shape_set")

@@ -10,6 +10,7 @@ from bpy.app.translations import pgettext_iface as iface_
 from ..errors import BundleError
 from . import import_buttons, imports, library, models
 from .properties import CODETALKER_PG_scene, model_path
+from .sidebar import SidebarPanel, for_properties
 
 PARENT = "CODETALKER_PT_generate"
 #: What the panel calls the stages of an import.
@@ -23,13 +24,10 @@ STAGES = {
 NAMED_STYLES = 4
 
 
-class CODETALKER_PT_model(bpy.types.Panel):
+class CODETALKER_PT_model(SidebarPanel):
     bl_idname = "CODETALKER_PT_model"
     bl_parent_id = PARENT
     bl_label = "Model"
-    bl_category = "CodeTalker"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -47,19 +45,14 @@ class CODETALKER_PT_model(bpy.types.Panel):
         row.operator(library.CODETALKER_OT_refresh_models.bl_idname, text="Refresh", icon="FILE_REFRESH")
 
 
-class CODETALKER_PT_import(bpy.types.Panel):
+class CODETALKER_PT_import(SidebarPanel):
     bl_idname = "CODETALKER_PT_import"
     bl_parent_id = CODETALKER_PT_model.bl_idname
     bl_label = "Import Checkpoints"
-    bl_category = "CodeTalker"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout = for_properties(self.layout)
         run = imports.current()
         group = context.window_manager.codetalker_import
         column = layout.column()

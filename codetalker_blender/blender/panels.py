@@ -17,6 +17,7 @@ from .operators import (
     CODETALKER_OT_reset_tuning,
     CODETALKER_OT_rewrite,
 )
+from .sidebar import SidebarPanel, for_properties
 
 NOT_MARKED = "Not marked on this model's face"
 #: Of a label, in pixels at a scale of 1; letters on average, icon with the margins of a sidebar.
@@ -27,20 +28,15 @@ WIDEST_LINE = 1000
 REGION_LABELS = {"mouth": "Mouth", "jaw": "Jaw", "upper_face": "Upper Face", "eyelids": "Eyelids"}
 
 
-class CODETALKER_PT_generate(bpy.types.Panel):
+class CODETALKER_PT_generate(SidebarPanel):
     bl_idname = "CODETALKER_PT_generate"
     bl_label = "CodeTalker"
-    bl_category = "CodeTalker"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
 
     def draw_header_preset(self, context: bpy.types.Context) -> None:
         presets.CODETALKER_PT_presets.draw_panel_header(self.layout)
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout = for_properties(self.layout)
         settings = context.scene.codetalker
         column = layout.column()
         column.prop(settings, "source")
@@ -55,18 +51,13 @@ class CODETALKER_PT_generate(bpy.types.Panel):
         layout.operator(CODETALKER_OT_remove.bl_idname, icon="TRASH")
 
 
-class CODETALKER_PT_tuning(bpy.types.Panel):
+class CODETALKER_PT_tuning(SidebarPanel):
     bl_idname = "CODETALKER_PT_tuning"
     bl_parent_id = CODETALKER_PT_generate.bl_idname
     bl_label = "Tuning"
-    bl_category = "CodeTalker"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout = for_properties(self.layout)
         obj = context.scene.codetalker.target
         refusal = tuning.obstacle(obj, context.scene)
         if refusal is not None:
@@ -99,19 +90,14 @@ class CODETALKER_PT_tuning(bpy.types.Panel):
         layout.operator(CODETALKER_OT_reset_tuning.bl_idname, icon="LOOP_BACK")
 
 
-class CODETALKER_PT_sampling(bpy.types.Panel):
+class CODETALKER_PT_sampling(SidebarPanel):
     bl_idname = "CODETALKER_PT_sampling"
     bl_parent_id = CODETALKER_PT_generate.bl_idname
     bl_label = "Variation"
-    bl_category = "CodeTalker"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout = for_properties(self.layout)
         settings = context.scene.codetalker
         layout.prop(settings, "device")
         model_panels.draw_variation(layout, settings)

@@ -21,6 +21,7 @@ from .preferences import (
     known_python,
     managed_environment,
 )
+from .sidebar import for_properties
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import IconItems
@@ -32,9 +33,7 @@ _CHARACTER, _BESIDE = 6.6, 80
 def draw(layout: bpy.types.UILayout, preferences: CODETALKER_AP_preferences) -> None:
     """All of it."""
     missing = engine_settings().missing()
-    layout.use_property_split = True
-    layout.use_property_decorate = False
-    layout.row().prop(preferences, "engine", expand=True)
+    for_properties(layout).row().prop(preferences, "engine", expand=True)
     box = layout.box()
     draw_engine = {"BUNDLED": _draw_bundled, "OWN": _draw_own, "MANAGED": _draw_managed}
     draw_engine[preferences.engine](box, preferences, missing)

@@ -5,25 +5,22 @@ from __future__ import annotations
 import bpy
 
 from . import panels
+from .sidebar import SidebarPanel, for_properties
 
 LABEL = "Animate from Active Strip"
 
 
-class CODETALKER_PT_sequencer(bpy.types.Panel):
+class CODETALKER_PT_sequencer(SidebarPanel):
     bl_idname = "CODETALKER_PT_sequencer"
     bl_label = LABEL
-    bl_category = "CodeTalker"
     bl_space_type = "SEQUENCE_EDITOR"
-    bl_region_type = "UI"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         return context.space_data.view_type in {"SEQUENCER", "SEQUENCER_PREVIEW"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout = for_properties(self.layout)
         layout.prop(context.scene.codetalker, "limit_to_scene_range")
         panels.draw_speaker(layout, context)
         panels.draw_run(layout, context, LABEL)
