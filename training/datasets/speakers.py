@@ -32,6 +32,8 @@ PACKAGES_HINT = "Install the Debian packages flite, espeak-ng and libespeak-ng1.
 _CLOSED_STOPS = frozenset({"p", "t", "k", "ch"})
 _CLOSURE_LIMIT_S = 0.08
 _FLITE_TIMEOUT_S = 60.0
+#: What C's generator starts from in a process that never seeded it.
+_BREATH_SEED = 1
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,8 @@ def _speak_espeak(speaker: Speaker, text: str, rate: float, pitch: float) -> Utt
 
 def _send_espeak(sender: Connection, speaker: Speaker, text: str, rate: float, pitch: float) -> None:
     """In the child: send (samples, rate, [(phoneme, sample)]), or nothing when the library refuses."""
+    # The library draws the breath of some voices from C's rand(), whose state the fork took along.
+    ctypes.CDLL(None).srand(_BREATH_SEED)
     spoken = _Espeak().speak(speaker, text, rate, pitch)
     if spoken is not None:
         sender.send(spoken)
