@@ -1,27 +1,29 @@
 """The only folder that imports bpy: reads the scene, asks the job, writes the result.
 
-target.py readiness.py models.py  mesh, model library → arrays and paths; does the one fit the other
-sources.py heard.py mixdown.py  sound file or strip → what the engine reads, and where it is heard
-strips.py                       our sound strip on the timeline
-styles.py variation.py          the keyframed mix of two styles → rows; how freely motions are drawn
-library.py imports.py           models added and removed; official checkpoints → a model (import_buttons.py)
-generation.py jobs.py           read the scene → request; run it; motion → take
-takes.py tuning.py              the raw motion in the file; settings of the object + take → shape keys
-mapping.py existing.py follow.py  which shapes the target's own keys follow, and their values
-mapping_buttons.py mapping_panel.py  editing that
-keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
-operators.py panels.py sequencer_panel.py  buttons and sidebars (model_panels.py: models)
-sidebar.py                      what the panels have in common
-demo_head.py                    the shipped head as an object
-queue_operators.py status.py    the runs that go and wait: their buttons, how far they are
-preview.py inset.py             the face while the model runs, in a corner of the 3D View
-properties.py preferences.py    the settings; preferences_layout.py: how the latter look
-presets.py                      settings kept by name
-installation_operators.py       their buttons: engine_setup.py sets the engine up, examination.py checks all
-ticker.py                       redraws meanwhile
-command.py render.py            the command line inside Blender; preview and video
-translations.py                 the panel's words in other languages
-compat.py                       every Blender version difference
+sound/        sources.py heard.py mixdown.py  what the engine reads, and where it is heard
+              strips.py                       our sound strip on the timeline
+mesh/         target.py readiness.py          mesh → arrays; is it the model's face?
+              demo_head.py                    the shipped head as an object
+runs/         generation.py jobs.py           read the scene → request; run it; motion → take
+              kept_engine.py                  many runs in one host
+              styles.py variation.py          mix of two styles → rows; how freely codes are drawn
+              queue_operators.py status.py    the runs that go and wait: their buttons and progress
+              preview.py inset.py             the face while the model runs, in a corner
+writing/      takes.py tuning.py follow.py    raw motion in the file; it and settings → keys
+              keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
+retargeting/  mapping.py existing.py          which shapes the target's own keys follow, and their values
+              mapping_buttons.py mapping_panel.py  editing that
+bundles/      models.py library.py imports.py the model library; official checkpoints → a model
+              import_buttons.py model_panels.py  their buttons and panels
+sidebar/      operators.py panels.py sequencer_panel.py  base.py has what panels share
+              presets.py translations.py      settings kept by name; words in other languages
+setup/        preferences.py preferences_layout.py  what belongs to this machine
+              engine_setup.py examination.py installation_operators.py  the engine's set-up, the check of all
+              ticker.py                       redraws meanwhile
+headless/     clip.py console.py outputs.py exports.py render.py  one clip without a window and what it leaves
+command.py    the command line inside Blender
+properties.py the settings in the scene and the object
+compat.py     every Blender version difference
 """
 
 from __future__ import annotations
@@ -34,25 +36,13 @@ def _classes() -> tuple[type, ...]:
 
     Imported here, so that ``python -m ...blender.command`` does not find its own module loaded.
     """
-    from . import (  # noqa: PLC0415
-        demo_head,
-        import_buttons,
-        imports,
-        installation_operators,
-        library,
-        mapping,
-        mapping_buttons,
-        mapping_panel,
-        model_panels,
-        operators,
-        panels,
-        preferences,
-        presets,
-        properties,
-        queue_operators,
-        sequencer_panel,
-        variation,
-    )
+    from . import properties  # noqa: PLC0415
+    from .bundles import import_buttons, imports, library, model_panels  # noqa: PLC0415
+    from .mesh import demo_head  # noqa: PLC0415
+    from .retargeting import mapping, mapping_buttons, mapping_panel  # noqa: PLC0415
+    from .runs import queue_operators, variation  # noqa: PLC0415
+    from .setup import installation_operators, preferences  # noqa: PLC0415
+    from .sidebar import operators, panels, presets, sequencer_panel  # noqa: PLC0415
 
     return (
         preferences.CODETALKER_AP_preferences,
@@ -84,7 +74,9 @@ def _classes() -> tuple[type, ...]:
 
 def register() -> None:
     """Register the classes, ``scene.codetalker``, ``object.codetalker`` and the command line."""
-    from . import command, imports, properties, translations  # noqa: PLC0415
+    from . import command, properties  # noqa: PLC0415
+    from .bundles import imports  # noqa: PLC0415
+    from .sidebar import translations  # noqa: PLC0415
 
     for cls in _classes():
         bpy.utils.register_class(cls)
@@ -97,7 +89,11 @@ def register() -> None:
 
 def unregister() -> None:
     """End all runs, an import, a set-up and a check, then take everything back."""
-    from . import command, engine_setup, examination, imports, jobs, ticker, translations  # noqa: PLC0415
+    from . import command  # noqa: PLC0415
+    from .bundles import imports  # noqa: PLC0415
+    from .runs import jobs  # noqa: PLC0415
+    from .setup import engine_setup, examination, ticker  # noqa: PLC0415
+    from .sidebar import translations  # noqa: PLC0415
 
     jobs.QUEUE.close()
     imports.close_current()

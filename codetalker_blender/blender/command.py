@@ -34,11 +34,15 @@ from ..errors import Cancelled, OutputError, UserError
 from ..job.client import JobError
 from ..staging import Staging
 from ..standard_output import own_stdout
-from . import clip, demo_head, examination, generation, imports, jobs, library, render
-from .console import Bar, Clock, quiet, write_json
-from .kept_engine import KeptEngine
-from .outputs import save_copy
-from .preferences import engine_settings, models_folder
+from .bundles import imports, library
+from .headless import clip, render
+from .headless.console import Bar, Clock, quiet, write_json
+from .headless.outputs import save_copy
+from .mesh import demo_head
+from .runs import generation, jobs
+from .runs.kept_engine import KeptEngine
+from .setup import examination
+from .setup.preferences import engine_settings, models_folder
 
 log = logging.getLogger(__name__)
 NAME = "codetalker"

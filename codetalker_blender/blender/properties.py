@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import bpy
 
 from ..errors import UserError
-from . import compat, heard, mapping, models, sources
-from .follow import rewrite
-from .preferences import DEVICES, models_folder
+from . import compat
+from .bundles import models
+from .retargeting import mapping
+from .setup.preferences import DEVICES, models_folder
+from .sound import heard, sources
+from .writing.follow import rewrite
 
 
 def _model_items(group: CODETALKER_PG_scene, context: bpy.types.Context | None) -> list[models.EnumItem]:

@@ -11,8 +11,10 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import animation, compat, curves, keys, target
-from codetalker_blender.blender.keys import FrameKeys
+from codetalker_blender.blender import compat
+from codetalker_blender.blender.mesh import target
+from codetalker_blender.blender.writing import animation, curves, keys
+from codetalker_blender.blender.writing.keys import FrameKeys
 from codetalker_blender.errors import TargetError
 from tests.blender import scenes
 from tests.blender.scenes import Coordinates

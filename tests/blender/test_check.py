@@ -16,8 +16,8 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender import checkup
-from codetalker_blender.blender import examination
-from codetalker_blender.blender.preferences import PYTHON_VARIABLE
+from codetalker_blender.blender.setup import examination
+from codetalker_blender.blender.setup.preferences import PYTHON_VARIABLE
 from codetalker_blender.installation.pins import extension_version
 
 ROOT = Path(__file__).resolve().parents[2]

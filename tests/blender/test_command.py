@@ -15,8 +15,9 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import compat, render
-from codetalker_blender.blender.preferences import PYTHON_VARIABLE
+from codetalker_blender.blender import compat
+from codetalker_blender.blender.headless import render
+from codetalker_blender.blender.setup.preferences import PYTHON_VARIABLE
 from tests.blender import scenes, timeline
 
 ROOT = Path(__file__).resolve().parents[2]

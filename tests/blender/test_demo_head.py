@@ -9,7 +9,9 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender import resources
-from codetalker_blender.blender import demo_head, generation, sequencer_panel
+from codetalker_blender.blender.mesh import demo_head
+from codetalker_blender.blender.runs import generation
+from codetalker_blender.blender.sidebar import sequencer_panel
 from codetalker_blender.errors import UserError
 from tests.blender import scenes
 

@@ -37,7 +37,7 @@ def module(name: str) -> Any:
 
 
 def settings() -> Any:
-    return module("preferences").engine_settings()
+    return module("setup.preferences").engine_settings()
 
 
 def test_naming_a_python_means_to_use_it(preferences: Any, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_managed_engine_comes_and_goes(
     assert bpy.ops.codetalker.set_up_engine() == {"FINISHED"}
     python = settings().python
     assert settings().missing() == "" and python.is_file() and user_folder in python.parents
-    versions = module("preferences").managed_environment().packages()
+    versions = module("setup.preferences").managed_environment().packages()
     assert {pin.name for pin in engine_pins()} | {"made-need"} == {n.replace("_", "-") for n in versions}
     assert bpy.ops.codetalker.remove_engine() == {"FINISHED"}
     assert not (user_folder / "engine").exists() and "not set up yet" in settings().missing()
@@ -94,12 +94,12 @@ def test_leaving_in_the_middle_leaves_nothing(preferences: Any, tmp_path: Path) 
     """As in a window, where the button returns at once; the extension is then switched off."""
     import addon_utils
 
-    environment = module("preferences").managed_environment()
+    environment = module("setup.preferences").managed_environment()
     installation = importlib.import_module(f"{MODULE}.installation.installer")
     sources = importlib.import_module(f"{MODULE}.installation.source")
     source = sources.package_source("cpu", str(make_engine_wheels(tmp_path / "wheels")))
     installer = installation.Installer(environment, Path(sys.executable), engine_pins(), source)
-    module("engine_setup").begin(installer)
+    module("setup.engine_setup").begin(installer)
     while not environment.exists:
         assert installer.running
     addon_utils.disable(MODULE)

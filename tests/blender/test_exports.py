@@ -12,8 +12,9 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 from mathutils import Matrix
 
-from codetalker_blender.blender import compat, exports
-from codetalker_blender.blender.exports import Performance
+from codetalker_blender.blender import compat
+from codetalker_blender.blender.headless import exports
+from codetalker_blender.blender.headless.exports import Performance
 from codetalker_blender.contracts import FloatArray, Motion
 from codetalker_blender.errors import OutputError, TargetError
 from codetalker_blender.motion_files import read_motion

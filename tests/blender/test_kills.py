@@ -14,7 +14,7 @@ import pytest
 
 pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
-from codetalker_blender.blender import jobs
+from codetalker_blender.blender.runs import jobs
 from codetalker_blender.errors import EngineError
 from tests.blender import running, scenes, speaking
 

@@ -12,7 +12,8 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import compat, mixdown, sources
+from codetalker_blender.blender import compat
+from codetalker_blender.blender.sound import mixdown, sources
 from codetalker_blender.errors import AudioError
 from tests.blender import scenes, timeline
 from tests.blender.timeline import DURATION_S, RATE_HZ, assert_is_what_is_heard, dump, locate, refused

@@ -16,17 +16,11 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import (
-    command,
-    import_buttons,
-    imports,
-    library,
-    model_panels,
-    models,
-    panels,
-)
-from codetalker_blender.blender.preferences import PACKAGE, PYTHON_VARIABLE, engine_settings
+from codetalker_blender.blender import command
+from codetalker_blender.blender.bundles import import_buttons, imports, library, model_panels, models
 from codetalker_blender.blender.properties import model_path
+from codetalker_blender.blender.setup.preferences import PACKAGE, PYTHON_VARIABLE, engine_settings
+from codetalker_blender.blender.sidebar import panels
 from codetalker_blender.errors import Cancelled, UserError
 from tests.blender.test_panels import drawn
 

@@ -12,8 +12,11 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import jobs, panels, sequencer_panel, sources, takes, tuning
-from codetalker_blender.blender.preferences import PYTHON_VARIABLE
+from codetalker_blender.blender.runs import jobs
+from codetalker_blender.blender.setup.preferences import PYTHON_VARIABLE
+from codetalker_blender.blender.sidebar import panels, sequencer_panel
+from codetalker_blender.blender.sound import sources
+from codetalker_blender.blender.writing import takes, tuning
 from tests.blender import running, scenes, speaking
 from tests.blender.speaking import made_motion, sheet_face, speak
 

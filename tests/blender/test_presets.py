@@ -11,7 +11,8 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import presets, tuning
+from codetalker_blender.blender.sidebar import presets
+from codetalker_blender.blender.writing import tuning
 from tests.blender import scenes
 from tests.blender.speaking import made_motion, shown, speak
 

@@ -17,7 +17,7 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 import codetalker_blender
-from codetalker_blender.blender import jobs
+from codetalker_blender.blender.runs import jobs
 from codetalker_blender.errors import EngineError
 from tests.blender import running, scenes
 
@@ -149,7 +149,7 @@ def test_time_left_is_told_while_codes_are_chosen(settings: Any, long_speech_fil
 def test_memory_that_ends_while_keys_are_prepared_is_a_sentence(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from codetalker_blender.blender import takes
+    from codetalker_blender.blender.writing import takes
 
     def full(*_: object) -> bytes:
         raise MemoryError

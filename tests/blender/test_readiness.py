@@ -14,7 +14,9 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender import resources
-from codetalker_blender.blender import compat, generation, readiness
+from codetalker_blender.blender import compat
+from codetalker_blender.blender.mesh import readiness
+from codetalker_blender.blender.runs import generation
 from codetalker_blender.face import topology
 from codetalker_blender.model_files import read_card, read_face
 from tests.blender import scenes

@@ -10,7 +10,9 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import compat, keys, strips
+from codetalker_blender.blender import compat
+from codetalker_blender.blender.sound import strips
+from codetalker_blender.blender.writing import keys
 from codetalker_blender.errors import AudioError
 from tests.blender import scenes
 from tests.blender.conftest import write_buzz

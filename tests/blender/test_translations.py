@@ -12,15 +12,15 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import translations
+from codetalker_blender.blender.sidebar import translations
 
-FOLDER = Path(translations.__file__).parent
+FOLDER = Path(str(translations.__file__)).parents[1]
 
 
 def texts_in_the_code() -> set[str]:
     """Every plain text in the code that talks to Blender, but for the table itself."""
     found = set()
-    for path in FOLDER.glob("*.py"):
+    for path in FOLDER.rglob("*.py"):
         if path.name != "translations.py":
             nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             found |= {

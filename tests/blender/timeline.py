@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from codetalker_blender.blender import compat, sources
+from codetalker_blender.blender import compat
+from codetalker_blender.blender.sound import sources
 from codetalker_blender.contracts import AudioSource
 from codetalker_blender.errors import AudioError
 from tests.blender import scenes

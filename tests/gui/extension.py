@@ -24,12 +24,12 @@ def folder() -> Path:
 
 def is_running() -> bool:
     """Whether a speech is being generated."""
-    return module("blender.jobs").current() is not None
+    return module("blender.runs.jobs").current() is not None
 
 
 def progress() -> tuple[str, float]:
     """The running job's stage and how far that is, 0 to 1."""
-    run = module("blender.jobs").current()
+    run = module("blender.runs.jobs").current()
     return ("", 0.0) if run is None else (run.stage, run.fraction)
 
 

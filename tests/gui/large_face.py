@@ -27,7 +27,7 @@ def figures(stage: Stage) -> Steps:
     obj = _add(vertices, quads)
     stage.settings.target = obj
     yield from stage.open_tab()
-    tuning, takes = extension.module("blender.tuning"), extension.module("blender.takes")
+    tuning, takes = extension.module("blender.writing.tuning"), extension.module("blender.writing.takes")
     began = time.perf_counter()
     packed = _take(vertices, quads)
     stage.measure("packing the motion, 900 x 5023 (beside Blender)", time.perf_counter() - began, "s")
@@ -107,7 +107,7 @@ def _take(vertices: Vertices, quads: NDArray[np.int64]) -> bytes:
         },
     )  # fmt: skip
     card = model_files.read_card(extension.folder() / "assets" / "models" / "default")
-    return bytes(extension.module("blender.takes").capture(motion, face, card))
+    return bytes(extension.module("blender.writing.takes").capture(motion, face, card))
 
 
 def _frame_ms() -> float:

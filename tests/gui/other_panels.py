@@ -37,7 +37,7 @@ def active_strip(stage: Stage) -> Steps:
     yield from stage.wait("a speech to be generated", extension.is_running, 5)
     yield from stage.finish()
     yield 0.3
-    outcome = extension.module("blender.tuning").outcome_of(stage.head)
+    outcome = extension.module("blender.writing.tuning").outcome_of(stage.head)
     assert outcome is not None, "nothing was written"
     assert outcome.start_frame == _START, f"the speech starts at frame {outcome.start_frame}"
     strips = compat.all_strips(scene.sequence_editor)
@@ -67,7 +67,7 @@ def preferences(stage: Stage) -> Steps:
     yield 0.5
     stage.snap("preferences")
     bpy.ops.codetalker.check_installation("INVOKE_DEFAULT")
-    examination = extension.module("blender.examination")
+    examination = extension.module("blender.setup.examination")
     yield from stage.wait("the check to end", lambda: not examination.current().running, 120)
     yield 0.5
     stage.snap("check")

@@ -1,0 +1,1 @@
+"""The model library inside Blender: what is there, adding, removing and importing."""

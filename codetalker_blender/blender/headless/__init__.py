@@ -1,0 +1,1 @@
+"""The command line inside Blender: one clip, and what it leaves."""

@@ -1,0 +1,1 @@
+"""The target's own shape keys: which of them follow which shapes, and editing that."""

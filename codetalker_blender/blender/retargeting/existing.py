@@ -1,0 +1,202 @@
+"""Tuned motion on the model's face -> values of the shape keys that the target has, on meshes of any kind.
+
+    motion ─► solve_weights (the model's face) ─► mapping.py (names) ─► KeyValues per mesh
+
+The target's own vertices do not matter here; what is missed is measured on the model's face.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import bpy
+
+from ...contracts import FloatArray, IntArray
+from ...errors import TargetError, UserError
+from ...face.blendshapes import (
+    Blendshapes,
+    demo_head_shapes,
+    demo_head_visemes,
+    is_demo_head,
+    is_demo_template,
+)
+from ...face.compact import Basis
+from ...face.names import key_weights
+from ...face.weights import SolveSettings, residual, solve_weights
+from ...model_files import FACE_FILE, ModelCard, read_face
+from ..bundles import models
+from ..mesh import target as targets
+from ..mesh.readiness import Fit
+from ..writing import curves, keys
+from . import mapping
+
+#: So many names stand in a sentence, then "and more".
+_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A tuned motion on the model's face.
+
+    basis: offsets in metres, template axes, at ``fps``
+    template: (V, 3) metres; mid_lips: (2,) or (0,)
+    start_frame: scene frame of the first one, which may lie between two frames
+    """
+
+    basis: Basis
+    template: FloatArray
+    mid_lips: IntArray
+    fps: float
+    start_frame: float
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What is to be written.
+
+    values: of each mesh that has keys for it; the object itself is the first
+    rms_mm, max_mm: what the shapes in use miss of the motion, on the model's own face
+    notes: sentences for the animator
+    """
+
+    values: tuple[tuple[bpy.types.Object, keys.KeyValues], ...]
+    rms_mm: float
+    max_mm: float
+    notes: tuple[str, ...]
+
+
+def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
+    """Key values for the object and its companions.  Raises TargetError where there is nothing to drive."""
+    check_keys(obj)
+    driven = mapping.of(obj)
+    if not is_demo_template(motion.template):
+        raise _no_shapes()
+    shapes = _shapes(obj.codetalker.mapping.shape_set).chosen(list(driven))
+    settings = SolveSettings(controls=mapping.controls(obj))
+    weights = solve_weights(shapes, motion.basis, motion.fps, settings, mid_lips=motion.mid_lips)
+    missed = residual(shapes, weights, motion.basis)
+    wanted = key_weights(driven, weights)
+    values, taken, short = [], [], []
+    for mesh in mapping.meshes(obj):
+        free, left_alone = _keys_of(mesh, wanted.names)
+        taken += [f"'{name}' of '{mesh.name}'" for name in left_alone]
+        if not free:
+            continue
+        key = mesh.data.shape_keys
+        columns = wanted.values[:, [wanted.names.index(name) for name in free]]
+        values.append(
+            (mesh, keys.KeyValues(free, columns, keys.resting(key, free), motion.start_frame)),
+        )
+        for name, highest, lowest in zip(free, columns.max(axis=0), columns.min(axis=0), strict=True):
+            block = key.key_blocks[name]
+            if highest > block.slider_max + 1e-4 or lowest < block.slider_min - 1e-4:
+                short.append(f"'{name}' of '{mesh.name}'")
+    notes = []
+    if taken:
+        notes.append(f"Left alone, because you animate them: {_listed(taken)}.")
+    if short:
+        notes.append(
+            f"The range of these keys is too small for the motion and cuts it off: {_listed(short)}."
+        )
+    return Solved(tuple(values), missed.rms_mm, missed.max_mm, tuple(notes))
+
+
+def check_keys(obj: bpy.types.Object) -> None:
+    """Raises TargetError when none of the object's keys can be driven, or a companion cannot be written."""
+    for other in mapping.companions(obj):
+        refusal = targets.obstacle(other, other.users_scene[0]) or targets.busy_mode(other)
+        if refusal is not None:
+            raise refusal
+        keys.refuse_foreign_absolute(other)
+        curves.refuse_muted_nla(other, nla=obj.codetalker.use_nla)
+    driven = mapping.of(obj)
+    if not driven:
+        kind, shapes = mapping.SETS[obj.codetalker.mapping.shape_set]
+        count = sum(len(mapping.own_keys(mesh)) for mesh in mapping.meshes(obj))
+        raise TargetError(
+            f"None of the {count} shape keys of '{obj.name}' is named like one of the {len(shapes)} {kind}.",
+            "Choose other Shapes, or map keys by hand, under Mapping.",
+        )
+    names = tuple(drive.key for drives in driven.values() for drive in drives)
+    free, taken = _keys_of(obj, names)
+    if not free and not taken:
+        raise TargetError(
+            f"None of the mapped shape keys is on '{obj.name}' itself.",
+            "Choose the mesh that has most of them as Target, and the others under Mapping.",
+        )
+    if not free:
+        raise TargetError(
+            f"You animate all of the mapped shape keys of '{obj.name}' already.",
+            "Remove your own keyframes or drivers from those that shall speak.",
+        )
+
+
+def check_face(folder: Path, card: ModelCard) -> None:
+    """Raises UserError when a model's face has no shapes to solve for."""
+    path = folder / FACE_FILE
+    if not _is_demo_head(
+        folder, card.files[FACE_FILE].sha256, path.stat().st_mtime_ns if path.exists() else 0
+    ):
+        raise _no_shapes()
+
+
+def fit(obj: bpy.types.Object, folder: Path, card: ModelCard) -> Fit:
+    """The line about the target in the pre-flight list."""
+    try:
+        check_face(folder, card)
+        check_keys(obj)
+    except UserError as error:
+        return Fit("", error.message)
+    return Fit(coverage(obj), "")
+
+
+def coverage(obj: bpy.types.Object) -> str:
+    """How many shapes have keys, and which have none."""
+    kind, shapes = mapping.SETS[obj.codetalker.mapping.shape_set]
+    driven = mapping.of(obj)
+    missing = [shape for shape in shapes if shape not in driven]
+    text = f"{len(driven)} of {len(shapes)} {kind} found"
+    return f"{text}; missing: {_listed(missing)}" if missing else text
+
+
+def followers(obj: bpy.types.Object) -> list[bpy.types.Object]:
+    """The companions that we drive together with the object; none for a copy of an object that we drove."""
+    key = obj.data.shape_keys if isinstance(obj.data, bpy.types.Mesh) else None
+    owner = keys.last_owner(key)
+    if owner and owner != obj.name and owner in bpy.data.objects:
+        return []
+    return [other for other in mapping.companions(obj) if keys.driven_names(other.data.shape_keys)]
+
+
+def _keys_of(mesh: bpy.types.Object, wanted: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of the wanted keys those on this mesh that are free, and those that the animator animates."""
+    present = set(mapping.own_keys(mesh))
+    taken = curves.taken_names(mesh.data.shape_keys) if present else set()
+    found = [name for name in dict.fromkeys(wanted) if name in present]
+    return tuple(n for n in found if n not in taken), tuple(n for n in found if n in taken)
+
+
+@lru_cache(maxsize=2)
+def _shapes(shape_set: str) -> Blendshapes:
+    return demo_head_shapes() if shape_set == "ARKIT" else demo_head_visemes()
+
+
+@lru_cache(maxsize=8)
+def _is_demo_head(folder: Path, sha256: str, changed_ns: int) -> bool:
+    """sha256, changed_ns: of the face, which make another question of another one."""
+    card = models.card(folder)
+    return is_demo_head(read_face(folder, card), card.units_per_metre)
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _no_shapes() -> TargetError:
+    return TargetError(
+        "Existing Keys needs a model with the demo head's face; this model has another.",
+        "Choose such a model, or another Output.",
+    )

@@ -1,0 +1,181 @@
+"""Buttons of the mapping: find it by name, keep and load it as a file, and the character's other meshes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bpy
+
+from ...errors import UserError
+from ...face.mapping_files import read_mapping, write_mapping
+from .. import compat
+from ..writing import follow, tuning
+from . import existing, mapping
+
+if TYPE_CHECKING:
+    from bpy.stub_internal.rna_enums import OperatorReturnItems
+
+
+def _target(context: bpy.types.Context) -> bpy.types.Object:
+    obj = context.scene.codetalker.target
+    assert isinstance(obj, bpy.types.Object)  # polled
+    return obj
+
+
+class _OnMapping(bpy.types.Operator):
+    """Changes the target's mapping, after which the animation follows."""
+
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        obj = context.scene.codetalker.target
+        if obj is None or obj.type != "MESH":
+            cls.poll_message_set("No target mesh is chosen")
+            return False
+        return True
+
+    def perform(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
+        """Do it.  Raises UserError."""
+        raise NotImplementedError
+
+    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
+        obj = _target(context)
+        try:
+            self.perform(context, obj)
+        except UserError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        follow.rewrite(obj.codetalker.mapping, context)
+        return {"FINISHED"}
+
+
+class CODETALKER_OT_auto_map(_OnMapping):
+    bl_idname = "codetalker.auto_map"
+    bl_label = "Auto-Map"
+    bl_description = "Find the keys by their names, and list them for editing"
+
+    def perform(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
+        mapping.fill(obj, mapping.by_name(obj).mapping)
+        self.report({"INFO"}, existing.coverage(obj))
+
+
+class CODETALKER_OT_add_drive(_OnMapping):
+    bl_idname = "codetalker.add_drive"
+    bl_label = "Add Key"
+    bl_description = "Add a row, so that the chosen shape drives one more key"
+
+    def perform(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
+        group = obj.codetalker.mapping
+        if not group.drives:
+            raise UserError("There is no row yet.", "Press Auto-Map first.")
+        at = min(max(group.active_drive, 0), len(group.drives) - 1)
+        row = group.drives.add()
+        row.shape = group.drives[at].shape
+        group.drives.move(len(group.drives) - 1, at + 1)
+        group.active_drive = at + 1
+
+
+class _WithFile(_OnMapping):
+    if TYPE_CHECKING:
+        filepath: str
+        filter_glob: str
+    else:
+        filepath: bpy.props.StringProperty(
+            name="Preset",
+            description="File of the mapping",
+            subtype="FILE_PATH",
+            options={"SKIP_SAVE"} | compat.PATH_OPTIONS,
+        )
+        filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[OperatorReturnItems]:
+        self.filepath = self.filepath or "mapping.json"
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def path(self) -> Path:
+        """The chosen file.  Raises UserError."""
+        if not self.filepath:
+            raise UserError("No file is named.", "Choose one.")
+        return Path(bpy.path.abspath(self.filepath))
+
+
+class CODETALKER_OT_save_mapping(_WithFile):
+    bl_idname = "codetalker.save_mapping"
+    bl_label = "Save Mapping..."
+    bl_description = "Write which shapes drive which keys into a file, for other rigs of this kind"
+    bl_options = set()
+
+    def perform(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
+        path = self.path()
+        write_mapping(path, mapping.of(obj))
+        self.report({"INFO"}, f"Saved '{path.name}'")
+
+
+class CODETALKER_OT_load_mapping(_WithFile):
+    bl_idname = "codetalker.load_mapping"
+    bl_label = "Load Mapping..."
+    bl_description = "Take from a file which shapes drive which keys"
+
+    def perform(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
+        drives = read_mapping(self.path())
+        fitting = next(
+            (name for name, (_, shapes) in mapping.SETS.items() if drives.keys() & set(shapes)), None
+        )
+        if fitting is None:
+            raise UserError(f"'{self.path().name}' maps neither ARKit shapes nor visemes.", "Choose another.")
+        group = obj.codetalker.mapping
+        if group.shape_set != fitting:
+            group.shape_set = fitting
+        mapping.fill(obj, drives)
+        self.report({"INFO"}, existing.coverage(obj))
+
+
+class CODETALKER_OT_add_companions(_OnMapping):
+    bl_idname = "codetalker.add_companions"
+    bl_label = "Add Selected Meshes"
+    bl_description = (
+        "Drive the selected meshes together with the target; with none selected, those of the same parent "
+        "that have keys for it"
+    )
+
+    def perform(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
+        chosen = [other for other in context.selected_objects if other.type == "MESH" and other != obj]
+        known = set(mapping.companions(obj))
+        found = [other for other in chosen or _siblings(obj) if other not in known]
+        if not found:
+            raise UserError(
+                "No other mesh is selected, and none with the same parent has keys of such names.",
+                "Select teeth, tongue, brows or lashes.",
+            )
+        for other in found:
+            obj.codetalker.mapping.companions.add().object = other
+        self.report({"INFO"}, f"Driven together with '{obj.name}': {', '.join(o.name for o in found)}")
+
+
+class CODETALKER_OT_clear_companions(_OnMapping):
+    bl_idname = "codetalker.clear_companions"
+    bl_label = "Clear Meshes"
+    bl_description = "Drive the target alone; the other meshes are as they were"
+
+    def perform(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
+        tuning.release(obj)
+
+
+def _siblings(obj: bpy.types.Object) -> list[bpy.types.Object]:
+    """Meshes with the same parent, or below the object, that have keys for its shapes."""
+    near = [*obj.children_recursive, *(obj.parent.children_recursive if obj.parent else ())]
+    found = [other for other in dict.fromkeys(near) if other != obj and other.type == "MESH"]
+    return [other for other in found if mapping.matches(other, mapping.shapes_of(obj))]
+
+
+CLASSES = (
+    CODETALKER_OT_auto_map,
+    CODETALKER_OT_add_drive,
+    CODETALKER_OT_save_mapping,
+    CODETALKER_OT_load_mapping,
+    CODETALKER_OT_add_companions,
+    CODETALKER_OT_clear_companions,
+)

@@ -1,0 +1,222 @@
+"""What belongs to this machine and not to a scene: the engine's Python, how jobs run, model folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bpy
+
+from ...errors import EngineError, UserError
+from ...installation.environment import ManagedEnvironment
+from ...installation.pins import engine_pins
+from ...installation.probe import Probe, probe
+from ...installation.source import CUDA_INDEX_EXAMPLE
+from ...job.process import worker_environment
+from .. import compat
+
+#: The extension's own module name, whatever repository it is installed from.
+PACKAGE = __package__.rsplit(".", 2)[0]
+#: Names the engine's Python where the preferences do not (render farms, tests).
+PYTHON_VARIABLE = "CODETALKER_ENGINE_PYTHON"
+
+DEVICES = (
+    ("auto", "Automatic", "The graphics card where torch can use it, else the processor"),
+    ("cpu", "CPU", "The processor"),
+    ("cuda", "CUDA", "An NVIDIA graphics card"),
+    ("mps", "Metal", "An Apple graphics card"),
+)
+ENGINES = (
+    ("BUNDLED", "Bundled", "The libraries in Blender's own Python, as a full package brings them"),
+    ("OWN", "Own Environment", "A Python of your own that has the libraries"),
+    ("MANAGED", "Managed", "An environment that the extension sets up, on demand, in its own folder"),
+)
+SETUP_DEVICES = (
+    ("cpu", "CPU", "The smallest download, for any computer"),
+    (
+        "cuda",
+        "NVIDIA",
+        "Several GB, for NVIDIA graphics cards; on Windows it needs a package index that has it",
+    ),
+)
+
+
+def _name_python(preferences: CODETALKER_AP_preferences, context: bpy.types.Context) -> None:
+    """Naming a Python means to use it; it is run once, to see what it has."""
+    if preferences.engine_python:
+        preferences.engine = "OWN"
+        python = Path(bpy.path.abspath(preferences.engine_python))
+        _probes[python] = probe(python, engine_pins(), worker_environment())
+
+
+class CODETALKER_AP_preferences(bpy.types.AddonPreferences):
+    bl_idname = PACKAGE
+
+    if TYPE_CHECKING:
+        engine: str
+        engine_python: str
+        setup_device: str
+        package_index: str
+        job_mode: str
+        device: str
+        models_folder: str
+    else:
+        engine: bpy.props.EnumProperty(
+            name="Engine",
+            description="Where the libraries that run the model (torch and others) come from",
+            items=ENGINES,
+            default="BUNDLED",
+        )
+        engine_python: bpy.props.StringProperty(
+            name="Engine Python",
+            description="Python that has torch and the other libraries; it is run once to see what it has",
+            subtype="FILE_PATH",
+            options=compat.PATH_OPTIONS,
+            update=_name_python,
+        )
+        setup_device: bpy.props.EnumProperty(
+            name="Set Up For",
+            description="The processor or graphics card that the managed engine is going to use",
+            items=SETUP_DEVICES,
+            default="cpu",
+        )
+        package_index: bpy.props.StringProperty(
+            name="Package Index",
+            description=(
+                f"Where torch comes from, such as {CUDA_INDEX_EXAMPLE} for NVIDIA cards on Windows, or a "
+                "folder of wheels, which needs no network; empty is PyPI's, or the CPU's own on Linux"
+            ),
+        )
+        job_mode: bpy.props.EnumProperty(
+            name="Run the Model",
+            items=(
+                ("auto", "Automatic", "In a worker process, or inside Blender when it runs without a window"),
+                ("worker", "In a Worker Process", "A crash or lack of memory cannot harm the open scene"),
+                ("inside", "Inside Blender", "Needs torch in Blender's own Python"),
+            ),
+            default="auto",
+        )
+        device: bpy.props.EnumProperty(
+            name="Device", description="Where the model runs", items=DEVICES, default="auto"
+        )
+        models_folder: bpy.props.StringProperty(
+            name="Models",
+            description="Folder of your own model bundles; empty uses the extension's user folder",
+            subtype="DIR_PATH",
+            options=compat.PATH_OPTIONS,
+        )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        from . import preferences_layout  # noqa: PLC0415 - it shows much that imports this file
+
+        preferences_layout.draw(self.layout, self)
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How a job is run.
+
+    engine: "BUNDLED", "OWN" or "MANAGED"
+    mode: "worker" or "inside"
+    python: the interpreter of the worker process
+    device: where the model runs unless the scene says otherwise
+    """
+
+    engine: str
+    mode: str
+    python: Path
+    device: str
+
+    @property
+    def extra_paths(self) -> tuple[Path, ...]:
+        """Where Blender finds torch: a folder of its extensions, which its Python alone does not search."""
+        found = importlib.util.find_spec("torch") if self.python == Path(sys.executable) else None
+        return (Path(found.origin).parents[1],) if found and found.origin else ()
+
+    def missing(self) -> str:
+        """Why a job cannot run, as far as that can be told without starting Python; "" when it may."""
+        if self.mode == "inside" and not _has_torch():
+            return "torch is not installed in Blender's Python: run the model in a worker process instead"
+        if self.mode == "inside":
+            return ""
+        if self.engine == "MANAGED":
+            try:
+                return managed_environment().obstacle(engine_pins()).rstrip(".")
+            except UserError as error:
+                return error.message
+        if self.engine == "OWN" and not stored_preferences().engine_python:
+            return "No Engine Python is named: name one in the preferences, or choose another engine"
+        if not self.python.is_file():
+            return f"The engine's Python '{self.python}' does not exist"
+        if self.python == Path(sys.executable) and not _has_torch():
+            return "torch is not installed in Blender's Python: choose an engine in the preferences"
+        known = known_python(self.python)
+        return known.problem.rstrip(".") if known else ""
+
+
+def engine_settings() -> EngineSettings:
+    """The preferences, or their defaults where the extension was registered without being enabled."""
+    stored = stored_preferences()
+    engine = stored.engine if stored else "BUNDLED"
+    named = ""
+    if stored and engine == "OWN":
+        named = bpy.path.abspath(stored.engine_python) if stored.engine_python else ""
+    elif engine == "MANAGED":
+        named = str(managed_environment().python) if user_folder() else ""
+    else:
+        named = os.environ.get(PYTHON_VARIABLE, "")
+    mode = stored.job_mode if stored else "auto"
+    if mode == "auto":
+        own = engine == "BUNDLED" and not named and _has_torch()
+        mode = "inside" if bpy.app.background and own else "worker"
+    return EngineSettings(engine, mode, Path(named or sys.executable), stored.device if stored else "auto")
+
+
+def models_folder() -> Path | None:
+    """The folder of the user's own bundles, or None where there is none."""
+    stored = stored_preferences()
+    if stored and stored.models_folder:
+        return Path(bpy.path.abspath(stored.models_folder))
+    return None if user_folder() is None else user_folder() / "models"
+
+
+def user_folder() -> Path | None:
+    """The folder that Blender gives the extension for its files; None when it is not an extension."""
+    if not PACKAGE.startswith("bl_ext."):
+        return None
+    return Path(bpy.utils.extension_path_user(PACKAGE))
+
+
+def managed_environment() -> ManagedEnvironment:
+    """The engine that the extension sets up.  Raises EngineError when it has no folder."""
+    folder = user_folder()
+    if folder is None:
+        raise EngineError(
+            "Only an installed extension has a folder for a managed engine.",
+            "Install the package in Blender's preferences, or choose Own Environment.",
+        )
+    return ManagedEnvironment(folder / "engine")
+
+
+def known_python(python: Path) -> Probe | None:
+    """What is known of a Python that the user named, or None."""
+    return _probes.get(python)
+
+
+def stored_preferences() -> CODETALKER_AP_preferences | None:
+    """The extension's preferences; None where it was registered without being enabled."""
+    addon: bpy.types.Addon | None = bpy.context.preferences.addons.get(PACKAGE)
+    stored = addon.preferences if addon else None
+    return stored if isinstance(stored, CODETALKER_AP_preferences) else None
+
+
+def _has_torch() -> bool:
+    return importlib.util.find_spec("torch") is not None
+
+
+#: What the Pythons answered that were named since Blender started.
+_probes: dict[Path, Probe] = {}

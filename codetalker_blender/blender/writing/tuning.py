@@ -1,0 +1,268 @@
+"""The settings of an object and its take -> keys.  No model runs here, so a slider may call it.
+
+take (in the file) ─► tune ─► Per Frame | Compact | Existing Keys ─► animation.py
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+
+import bpy
+
+from ...errors import TargetError
+from ...face import compact
+from ...face.fit import fit_similarity
+from ...face.tuning import SEEDS, Tuning, tune
+from ..mesh import target as targets
+from ..retargeting import existing, mapping
+from . import animation, keys, takes
+from .takes import Placed
+
+log = logging.getLogger(__name__)
+#: The property of ``object.codetalker`` that belongs to a region: strength, smoothing.
+SLIDERS = {name: (f"strength_{name}", f"smoothing_{name}") for name in SEEDS}
+#: All sliders.
+TUNING = (*(name for pair in SLIDERS.values() for name in pair), "closure", "offset_s")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was written.
+
+    key_count: shape keys of ours, without the closing rest key, or keys of the animator's that are driven
+    error_mm: largest distance of a vertex from the tuned motion, on the model's own face; None for
+        Per Frame, which has none
+    rms_mm: root mean square of those distances; only for Existing Keys
+    notes: sentences about what the animator should know, one per line
+    max_error_mm: what was asked for
+    start_frame, frame_count: where it plays
+    regions: those that the model's face has; has_mid_lips: whether its mid-lips are marked
+    settings: what the object's settings were
+    """
+
+    key_count: int
+    error_mm: float | None
+    rms_mm: float | None
+    notes: str
+    max_error_mm: float
+    start_frame: float
+    frame_count: int
+    regions: tuple[str, ...]
+    has_mid_lips: bool
+    settings: str
+
+    def __str__(self) -> str:
+        if self.error_mm is None:
+            return f"{self.key_count} keys"
+        if self.rms_mm is not None:
+            return (
+                f"{self.key_count} keys, which miss {self.rms_mm:.2f} mm RMS, {self.error_mm:.1f} mm at most"
+            )
+        return f"{self.key_count} keys, at most {self.error_mm:.3f} mm off"
+
+    @property
+    def warning(self) -> str | None:
+        """A sentence when the error bound could not be kept, or keys could not follow."""
+        if self.rms_mm is not None:
+            return self.notes.replace("\n", " ") or None
+        if self.error_mm is None or self.error_mm <= self.max_error_mm:
+            return None
+        return (
+            f"The error is {self.error_mm:.4f} mm where at most {self.max_error_mm:.4f} mm was asked for: "
+            "it is as small as Blender's numbers allow."
+        )
+
+
+def settings_of(obj: bpy.types.Object) -> Tuning:
+    """The sliders of an object."""
+    group = obj.codetalker
+    return Tuning(
+        strength={name: getattr(group, strength) for name, (strength, _) in SLIDERS.items()},
+        smoothing_s={name: getattr(group, smoothing) for name, (_, smoothing) in SLIDERS.items()},
+        closure=group.closure,
+        offset_s=group.offset_s,
+    )
+
+
+def write(obj: bpy.types.Object, placed: Placed) -> Outcome:
+    """Write a new take onto the object's mesh, tuned and in the form that its settings ask for."""
+    frames, outcome = _frames(obj, placed)
+    with _with_companions(obj, frames):
+        animation.replace_animation(obj, frames[obj], nla=obj.codetalker.use_nla, take=placed)
+        _report(obj, outcome)
+    return outcome
+
+
+def rewrite(obj: bpy.types.Object, scene: bpy.types.Scene) -> Outcome:
+    """Write the take that the mesh has once more, after the settings changed.  Raises TargetError."""
+    frames, outcome = _frames(obj, _placed(obj, scene))
+    with _with_companions(obj, frames):
+        animation.update_animation(obj, frames[obj], nla=obj.codetalker.use_nla)
+        _report(obj, outcome)
+    return outcome
+
+
+def remove(obj: bpy.types.Object) -> None:
+    """Remove our animation of the object, and that of the meshes that are driven together with it."""
+    followers = existing.followers(obj)
+    with animation.together([obj, *followers]):
+        for other in (obj, *followers):
+            animation.remove_animation(other)
+
+
+def release(obj: bpy.types.Object) -> None:
+    """Drive the object alone from now on: its companions are as they were."""
+    former = existing.followers(obj)
+    with animation.together(former):
+        for other in former:
+            animation.remove_animation(other)
+    obj.codetalker.mapping.companions.clear()
+
+
+def reset(obj: bpy.types.Object, scene: bpy.types.Scene) -> Outcome:
+    """Set the sliders to their defaults and write; Output stays.
+
+    Raises TargetError, with the sliders as they were, when they could not be applied.
+    """
+    takes.unpack(_placed(obj, scene).packed)
+    for name in TUNING:
+        obj.codetalker.property_unset(name)
+    return rewrite(obj, scene)
+
+
+def obstacle(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> TargetError | None:
+    """Why the sliders cannot be used, or None.  Cheap: the panel asks on every redraw."""
+    refusal = unanimated(obj, scene)
+    if refusal is None and not takes.has_take(obj.data.shape_keys):
+        refusal = _no_take(obj)
+    return refusal or targets.lost_rest(obj)
+
+
+def unanimated(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> TargetError | None:
+    """Why there is no animation of ours on the object that could be changed now, or None."""
+    refusal = targets.obstacle(obj, scene)
+    if refusal is None and not keys.is_animated(obj.data.shape_keys):
+        refusal = TargetError(f"'{obj.name}' has no CodeTalker animation yet.", "Generate one first.")
+    return refusal or targets.busy_mode(obj)
+
+
+def outcome_of(obj: bpy.types.Object) -> Outcome | None:
+    """What was written last, or None where nothing is."""
+    key = obj.data.shape_keys if isinstance(obj.data, bpy.types.Mesh) else None
+    if key is None or key.get(keys.MARK) is None or keys.REPORT not in key[keys.MARK]:
+        return None
+    values = key[keys.MARK][keys.REPORT].to_dict()
+    if set(values) != {item.name for item in fields(Outcome)}:
+        return None  # of another version
+    values["regions"] = tuple(values["regions"].split())
+    values["has_mid_lips"] = bool(values["has_mid_lips"])
+    for name in ("error_mm", "rms_mm"):
+        values[name] = values[name] if values[name] >= 0 else None
+    return Outcome(**values)
+
+
+def is_applied(obj: bpy.types.Object) -> bool:
+    """Whether the animation shows what the settings say; a script may have set them in Edit Mode."""
+    outcome = outcome_of(obj)
+    return outcome is None or outcome.settings == _settings_text(obj)
+
+
+def _placed(obj: bpy.types.Object, scene: bpy.types.Scene) -> Placed:
+    """The take that the object's mesh has.  Raises TargetError for what :func:`obstacle` names, and more."""
+    refusal = obstacle(obj, scene)
+    placed = takes.stored(obj.data.shape_keys) if refusal is None else None
+    if refusal is not None or placed is None:
+        raise refusal or _no_take(obj)
+    return placed
+
+
+@contextmanager
+def _with_companions(obj: bpy.types.Object, frames: Mapping[bpy.types.Object, keys.Frames]) -> Iterator[None]:
+    """The block writes onto the object; then its companions follow, or do not any more.  All or none."""
+    nla, former = obj.codetalker.use_nla, existing.followers(obj)
+    others = [other for other in frames if other != obj]
+    for other in frames:
+        animation.check(other, nla=nla)
+    with animation.together(dict.fromkeys([obj, *others, *former])):
+        yield
+        for other in others:
+            if keys.driven_names(other.data.shape_keys):
+                animation.update_animation(other, frames[other], nla=nla)
+            else:
+                animation.replace_animation(other, frames[other], nla=nla)
+        for other in former:
+            if other not in others:
+                animation.remove_animation(other)
+
+
+def _frames(obj: bpy.types.Object, placed: Placed) -> tuple[Mapping[bpy.types.Object, keys.Frames], Outcome]:
+    """What to write onto the object and, of Existing Keys, onto its companions."""
+    assert isinstance(obj.data, bpy.types.Mesh)
+    take = takes.unpack(placed.packed)
+    tuned = tune(take.basis, take.regions, take.fps, settings_of(obj))
+    start, frame_count = placed.start_frame + tuned.late_frames, len(tuned.basis.weights)
+    group = obj.codetalker
+    outcome = Outcome(
+        key_count=0,
+        error_mm=None,
+        rms_mm=None,
+        notes="",
+        max_error_mm=group.max_error_mm,
+        start_frame=start,
+        frame_count=frame_count,
+        regions=take.regions.names,
+        has_mid_lips=len(take.regions.mid_lips) > 0,
+        settings=_settings_text(obj),
+    )
+    if group.output == "EXISTING":
+        motion = existing.Motion(tuned.basis, take.template, take.regions.mid_lips, take.fps, start)
+        solved = existing.solve(obj, motion)
+        return dict(solved.values), replace(
+            outcome,
+            key_count=sum(len(values.names) for _, values in solved.values),
+            error_mm=solved.max_mm,
+            rms_mm=solved.rms_mm,
+            notes="\n".join(solved.notes),
+        )
+    rest = targets.rest_coordinates(obj.data)
+    if take.basis.shapes.shape[1] != len(rest):
+        raise TargetError(
+            f"'{obj.name}' has {len(rest):,} vertices where its animation was made for "
+            f"{take.basis.shapes.shape[1]:,}.",
+            "Generate again to tune it.",
+        )
+    similarity = fit_similarity(take.template, rest)
+    matrix = similarity.scale * similarity.rotation
+    frames: keys.FrameKeys | keys.BasisKeys
+    if group.output == "COMPACT":
+        reduced = compact.reduce(tuned.basis, group.max_error_mm / 1000.0)
+        shapes = reduced.basis.transformed(matrix).shapes + rest
+        frames, error_mm = keys.BasisKeys(shapes, reduced.basis.weights, start), reduced.error * 1000.0
+    else:
+        frames = keys.FrameKeys(tuned.basis.transformed(matrix).offsets(rest), start)
+        error_mm = None
+    return {obj: frames}, replace(outcome, key_count=len(frames.shapes), error_mm=error_mm)
+
+
+def _report(obj: bpy.types.Object, outcome: Outcome) -> None:
+    values = {**vars(outcome), "regions": " ".join(outcome.regions)}
+    values["has_mid_lips"] = int(outcome.has_mid_lips)
+    for name in ("error_mm", "rms_mm"):
+        values[name] = -1.0 if values[name] is None else values[name]
+    obj.data.shape_keys[keys.MARK][keys.REPORT] = values
+
+
+def _settings_text(obj: bpy.types.Object) -> str:
+    group = obj.codetalker
+    names = [*TUNING, "output", "use_nla", *(["max_error_mm"] if group.output == "COMPACT" else [])]
+    text = " ".join(f"{name}={getattr(group, name)}" for name in names)
+    return f"{text} {mapping.settings_text(obj)}" if group.output == "EXISTING" else text
+
+
+def _no_take(obj: bpy.types.Object) -> TargetError:
+    return TargetError(
+        f"The file no longer holds the raw motion of '{obj.name}'.", "Generate again to tune it."
+    )
