@@ -13,6 +13,8 @@ writing/      takes.py tuning.py follow.py    raw motion in the file; it and set
               keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
 retargeting/  mapping.py existing.py          which shapes the target's own keys follow, and their values
               mapping_buttons.py mapping_panel.py  editing that
+interchange/  exports.py file_menus.py        the animation as files; File > Import and Export
+              shape_weights.py                weights of shapes from other programs and for them
 bundles/      models.py library.py imports.py the model library; official checkpoints → a model
               import_buttons.py model_panels.py  their buttons and panels
 sidebar/      operators.py panels.py sequencer_panel.py  base.py has what panels share
@@ -20,7 +22,7 @@ sidebar/      operators.py panels.py sequencer_panel.py  base.py has what panels
 setup/        preferences.py preferences_layout.py  what belongs to this machine
               engine_setup.py examination.py installation_operators.py  the engine's set-up, the check of all
               ticker.py                       redraws meanwhile
-headless/     clip.py console.py outputs.py exports.py render.py  one clip without a window and what it leaves
+headless/     clip.py console.py outputs.py render.py  one clip without a window and what it leaves
 command.py    the command line inside Blender
 properties.py the settings in the scene and the object
 compat.py     every Blender version difference
@@ -38,6 +40,7 @@ def _classes() -> tuple[type, ...]:
     """
     from . import properties  # noqa: PLC0415
     from .bundles import import_buttons, imports, library, model_panels  # noqa: PLC0415
+    from .interchange import file_menus  # noqa: PLC0415
     from .mesh import demo_head  # noqa: PLC0415
     from .retargeting import mapping, mapping_buttons, mapping_panel  # noqa: PLC0415
     from .runs import queue_operators, variation  # noqa: PLC0415
@@ -66,6 +69,7 @@ def _classes() -> tuple[type, ...]:
         *model_panels.CLASSES,
         *mapping_buttons.CLASSES,
         *mapping_panel.CLASSES,
+        *file_menus.CLASSES,
         panels.CODETALKER_PT_tuning,
         panels.CODETALKER_PT_sampling,
         sequencer_panel.CODETALKER_PT_sequencer,
@@ -76,6 +80,7 @@ def register() -> None:
     """Register the classes, ``scene.codetalker``, ``object.codetalker`` and the command line."""
     from . import command, properties  # noqa: PLC0415
     from .bundles import imports  # noqa: PLC0415
+    from .interchange import file_menus  # noqa: PLC0415
     from .sidebar import translations  # noqa: PLC0415
 
     for cls in _classes():
@@ -84,6 +89,7 @@ def register() -> None:
     bpy.types.Object.codetalker = bpy.props.PointerProperty(type=properties.CODETALKER_PG_object)
     bpy.types.WindowManager.codetalker_import = bpy.props.PointerProperty(type=imports.CODETALKER_PG_import)
     translations.register()
+    file_menus.register()
     command.register()
 
 
@@ -91,6 +97,7 @@ def unregister() -> None:
     """End all runs, an import, a set-up and a check, then take everything back."""
     from . import command  # noqa: PLC0415
     from .bundles import imports  # noqa: PLC0415
+    from .interchange import file_menus  # noqa: PLC0415
     from .runs import jobs  # noqa: PLC0415
     from .setup import engine_setup, examination, ticker  # noqa: PLC0415
     from .sidebar import translations  # noqa: PLC0415
@@ -101,6 +108,7 @@ def unregister() -> None:
     examination.close_current()
     ticker.stop()
     command.unregister()
+    file_menus.unregister()
     translations.unregister()
     del bpy.types.WindowManager.codetalker_import
     del bpy.types.Object.codetalker

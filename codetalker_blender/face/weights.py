@@ -84,6 +84,13 @@ class ShapeControl:
         if not np.isfinite(numbers).all() or self.low > self.high:
             raise ValueError(f"limits must be finite and in order, multiplier and offset finite: {self}")
 
+    def applied(self, weights: FloatArray) -> FloatArray:
+        """Weights that were not solved but recorded, as this control has them; by default as they are."""
+        if self == ShapeControl():
+            return weights
+        asked = self.multiplier * weights + self.offset if self.enabled else np.zeros_like(weights)
+        return np.clip(asked, self.low, self.high).astype(np.float32)
+
 
 @dataclass(frozen=True)
 class SolveSettings:

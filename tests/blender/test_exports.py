@@ -13,8 +13,8 @@ import bpy
 from mathutils import Matrix
 
 from codetalker_blender.blender import compat
-from codetalker_blender.blender.headless import exports
-from codetalker_blender.blender.headless.exports import Performance
+from codetalker_blender.blender.interchange import exports
+from codetalker_blender.blender.interchange.exports import Performance
 from codetalker_blender.contracts import FloatArray, Motion
 from codetalker_blender.errors import OutputError, TargetError
 from codetalker_blender.motion_files import read_motion

@@ -20,13 +20,13 @@ from ...errors import UserError
 from ...job.messages import Report
 from ...model_files import ModelCard
 from ..bundles import models
+from ..interchange.exports import ENDINGS, Performance
 from ..properties import CODETALKER_PG_scene
 from ..runs import generation, jobs
 from ..setup.preferences import DEVICES, EngineSettings, engine_settings, models_folder
 from ..sound import sources
 from . import outputs
 from .console import Bar, Clock, quiet
-from .exports import Performance
 
 log = logging.getLogger(__name__)
 #: What --output-mode says, and the object's own setting.
@@ -89,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         type=Path,
         metavar="FILE",
-        help="Alembic, USD, MDD, PC2 or .npz",
+        help=f"one of each: {' '.join(ENDINGS)}",
     )
 
 

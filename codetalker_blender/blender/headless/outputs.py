@@ -17,9 +17,10 @@ from ...array_files import check_writable, mode_of
 from ...contracts import AudioSource
 from ...errors import OutputError, UserError
 from ...staging import Staging
-from . import exports, render
+from ..interchange import exports
+from ..interchange.exports import Performance
+from . import render
 from .console import quiet
-from .exports import Performance
 
 log = logging.getLogger(__name__)
 VIDEO = ".mp4"

@@ -7,13 +7,14 @@ The target's own vertices do not matter here; what is missed is measured on the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import bpy
 
-from ...contracts import FloatArray, IntArray
+from ...contracts import FloatArray, IntArray, ShapeWeights
 from ...errors import TargetError, UserError
 from ...face.blendshapes import (
     Blendshapes,
@@ -24,7 +25,7 @@ from ...face.blendshapes import (
 )
 from ...face.compact import Basis
 from ...face.names import key_weights
-from ...face.weights import SolveSettings, residual, solve_weights
+from ...face.weights import ShapeControl, SolveSettings, residual, solve_weights
 from ...model_files import FACE_FILE, ModelCard, read_face
 from ..bundles import models
 from ..mesh import target as targets
@@ -78,6 +79,30 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
     weights = solve_weights(shapes, motion.basis, motion.fps, settings, mid_lips=motion.mid_lips)
     missed = residual(shapes, weights, motion.basis)
     wanted = key_weights(driven, weights)
+    values, notes = key_values(obj, wanted, motion.start_frame)
+    return Solved(values, missed.rms_mm, missed.max_mm, notes)
+
+
+def solve_all(motion: Motion, shape_set: str, controls: Mapping[str, ShapeControl]) -> ShapeWeights:
+    """Weights of all shapes of a set, for other programs.  Raises TargetError when the face has none."""
+    if not is_demo_template(motion.template):
+        raise _no_shapes()
+    return solve_weights(
+        _shapes(shape_set),
+        motion.basis,
+        motion.fps,
+        SolveSettings(controls=controls),
+        mid_lips=motion.mid_lips,
+    )
+
+
+def key_values(
+    obj: bpy.types.Object, wanted: ShapeWeights, start_frame: float
+) -> tuple[tuple[tuple[bpy.types.Object, keys.KeyValues], ...], tuple[str, ...]]:
+    """Values of keys, by name -> those of each mesh that has the keys, and what the animator should know.
+
+    wanted: at the scene's frame rate; keys that the animator animates are left alone
+    """
     values, taken, short = [], [], []
     for mesh in mapping.meshes(obj):
         free, left_alone = _keys_of(mesh, wanted.names)
@@ -87,7 +112,7 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
         key = mesh.data.shape_keys
         columns = wanted.values[:, [wanted.names.index(name) for name in free]]
         values.append(
-            (mesh, keys.KeyValues(free, columns, keys.resting(key, free), motion.start_frame)),
+            (mesh, keys.KeyValues(free, columns, keys.resting(key, free), start_frame)),
         )
         for name, highest, lowest in zip(free, columns.max(axis=0), columns.min(axis=0), strict=True):
             block = key.key_blocks[name]
@@ -100,7 +125,7 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
         notes.append(
             f"The range of these keys is too small for the motion and cuts it off: {_listed(short)}."
         )
-    return Solved(tuple(values), missed.rms_mm, missed.max_mm, tuple(notes))
+    return tuple(values), tuple(notes)
 
 
 def check_keys(obj: bpy.types.Object) -> None:

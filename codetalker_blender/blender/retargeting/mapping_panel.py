@@ -63,6 +63,7 @@ class CODETALKER_PT_mapping(SidebarPanel):
         row = layout.row(align=True)
         row.operator(mapping_buttons.CODETALKER_OT_load_mapping.bl_idname)
         row.operator(mapping_buttons.CODETALKER_OT_save_mapping.bl_idname)
+        layout.operator("codetalker.import_weights", icon="IMPORT")
         column = layout.column(align=True)
         for other in mapping.companions(obj):
             column.label(text=other.name, translate=False, icon="MESH_DATA")

@@ -6,7 +6,7 @@ take (in the file) ─► tune ─► Per Frame | Compact | Existing Keys ─►
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 
@@ -94,6 +94,40 @@ def write(obj: bpy.types.Object, placed: Placed) -> Outcome:
         animation.replace_animation(obj, frames[obj], nla=obj.codetalker.use_nla, take=placed)
         _report(obj, outcome)
     return outcome
+
+
+def write_values(
+    obj: bpy.types.Object, values: Mapping[bpy.types.Object, keys.KeyValues], notes: Iterable[str]
+) -> Outcome:
+    """Write values of Existing Keys that come from elsewhere; there is no take, so nothing to tune.
+
+    values: of the object and, where they have keys for it, its companions
+    """
+    with _with_companions(obj, values):
+        animation.replace_animation(obj, values[obj], nla=obj.codetalker.use_nla)
+    obj.codetalker.output = "EXISTING"
+    outcome = Outcome(
+        key_count=sum(len(one.names) for one in values.values()),
+        error_mm=None,
+        rms_mm=None,
+        notes="\n".join(notes),
+        max_error_mm=obj.codetalker.max_error_mm,
+        start_frame=values[obj].start_frame,
+        frame_count=len(values[obj].values),
+        regions=(),
+        has_mid_lips=False,
+        settings=_settings_text(obj),
+    )
+    _report(obj, outcome)
+    return outcome
+
+
+def tuned_motion(obj: bpy.types.Object, placed: Placed) -> existing.Motion:
+    """A take as the object's sliders have it, on the model's face.  Raises TargetError."""
+    take = takes.unpack(placed.packed)
+    tuned = tune(take.basis, take.regions, take.fps, settings_of(obj))
+    start = placed.start_frame + tuned.late_frames
+    return existing.Motion(tuned.basis, take.template, take.regions.mid_lips, take.fps, start)
 
 
 def rewrite(obj: bpy.types.Object, scene: bpy.types.Scene) -> Outcome:
@@ -201,9 +235,8 @@ def _with_companions(obj: bpy.types.Object, frames: Mapping[bpy.types.Object, ke
 def _frames(obj: bpy.types.Object, placed: Placed) -> tuple[Mapping[bpy.types.Object, keys.Frames], Outcome]:
     """What to write onto the object and, of Existing Keys, onto its companions."""
     assert isinstance(obj.data, bpy.types.Mesh)
-    take = takes.unpack(placed.packed)
-    tuned = tune(take.basis, take.regions, take.fps, settings_of(obj))
-    start, frame_count = placed.start_frame + tuned.late_frames, len(tuned.basis.weights)
+    take, motion = takes.unpack(placed.packed), tuned_motion(obj, placed)
+    start, frame_count = motion.start_frame, len(motion.basis.weights)
     group = obj.codetalker
     outcome = Outcome(
         key_count=0,
@@ -218,7 +251,6 @@ def _frames(obj: bpy.types.Object, placed: Placed) -> tuple[Mapping[bpy.types.Ob
         settings=_settings_text(obj),
     )
     if group.output == "EXISTING":
-        motion = existing.Motion(tuned.basis, take.template, take.regions.mid_lips, take.fps, start)
         solved = existing.solve(obj, motion)
         return dict(solved.values), replace(
             outcome,
@@ -238,11 +270,11 @@ def _frames(obj: bpy.types.Object, placed: Placed) -> tuple[Mapping[bpy.types.Ob
     matrix = similarity.scale * similarity.rotation
     frames: keys.FrameKeys | keys.BasisKeys
     if group.output == "COMPACT":
-        reduced = compact.reduce(tuned.basis, group.max_error_mm / 1000.0)
+        reduced = compact.reduce(motion.basis, group.max_error_mm / 1000.0)
         shapes = reduced.basis.transformed(matrix).shapes + rest
         frames, error_mm = keys.BasisKeys(shapes, reduced.basis.weights, start), reduced.error * 1000.0
     else:
-        frames = keys.FrameKeys(tuned.basis.transformed(matrix).offsets(rest), start)
+        frames = keys.FrameKeys(motion.basis.transformed(matrix).offsets(rest), start)
         error_mm = None
     return {obj: frames}, replace(outcome, key_count=len(frames.shapes), error_mm=error_mm)
 
@@ -263,6 +295,11 @@ def _settings_text(obj: bpy.types.Object) -> str:
 
 
 def _no_take(obj: bpy.types.Object) -> TargetError:
+    outcome = outcome_of(obj)
+    if outcome is not None and outcome.error_mm is None and keys.driven_names(obj.data.shape_keys):
+        return TargetError(
+            f"The animation of '{obj.name}' was imported and has no raw motion.", "Generate one to tune it."
+        )
     return TargetError(
         f"The file no longer holds the raw motion of '{obj.name}'.", "Generate again to tune it."
     )

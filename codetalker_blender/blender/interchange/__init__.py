@@ -1,0 +1,1 @@
+"""Other programs: files that the animation goes to, and weights of shapes that come from them."""
