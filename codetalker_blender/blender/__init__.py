@@ -11,6 +11,7 @@ runs/         generation.py jobs.py           read the scene → request; run it
               preview.py inset.py             the face while the model runs, in a corner
 writing/      takes.py tuning.py follow.py    raw motion in the file; it and settings → keys
               keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
+              owned_actions.py                curves in an action of ours beside the animator's
 retargeting/  mapping.py existing.py          which shapes the target's own keys follow, and their values
               mapping_buttons.py mapping_panel.py  editing that
 interchange/  exports.py file_menus.py        the animation as files; File > Import and Export

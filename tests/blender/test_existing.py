@@ -17,7 +17,7 @@ import bpy
 from codetalker_blender import resources
 from codetalker_blender.blender.retargeting import existing, mapping, mapping_panel
 from codetalker_blender.blender.runs import generation
-from codetalker_blender.blender.writing import curves, takes, tuning
+from codetalker_blender.blender.writing import curves, owned_actions, takes, tuning
 from codetalker_blender.contracts import FloatArray, Motion, ShapeWeights
 from codetalker_blender.errors import TargetError
 from codetalker_blender.face.blendshapes import demo_head_face, demo_head_shapes
@@ -180,11 +180,10 @@ def test_a_write_that_fails_changes_nothing(head: bpy.types.Object, monkeypatch:
     head.codetalker.mapping.companions.add().object = teeth
     real = curves.animate
 
-    def fail(key: bpy.types.Key, *arguments: Any, **options: Any) -> bpy.types.Action:
-        action = real(key, *arguments, **options)
+    def fail(key: bpy.types.Key, *arguments: Any, **options: Any) -> None:
+        real(key, *arguments, **options)
         if key == teeth.data.shape_keys:
             raise MemoryError
-        return action
 
     untouched = saved()
     with monkeypatch.context() as patch:
@@ -195,7 +194,7 @@ def test_a_write_that_fails_changes_nothing(head: bpy.types.Object, monkeypatch:
     speak(head)
     spoken = saved()
     with monkeypatch.context() as patch:
-        patch.setattr(curves, "update", lambda *_, **__: 1 / 0)
+        patch.setattr(owned_actions, "update", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             tuning.rewrite(head, bpy.context.scene)
     np.testing.assert_allclose(values(teeth, "Jaw_Open"), known().of("jawOpen"), atol=SOLVED)

@@ -14,7 +14,7 @@ import bpy
 
 from codetalker_blender.blender import compat
 from codetalker_blender.blender.runs import generation
-from codetalker_blender.blender.writing import animation, curves, takes, tuning
+from codetalker_blender.blender.writing import animation, owned_actions, takes, tuning
 from codetalker_blender.face.tuning import soft_regions
 from tests.blender import scenes
 from tests.blender.speaking import (
@@ -238,13 +238,13 @@ def test_a_slider_that_fails_midway_changes_nothing(
     obj.codetalker.strength_mouth = 1.5
     bpy.context.scene.frame_set(1)
     before = scenes.dump()
-    real = curves.update
+    real = owned_actions.update
 
     def fail(*arguments: object, **options: object) -> None:
         real(*arguments, **options)  # type: ignore[arg-type]
         raise MemoryError
 
-    monkeypatch.setattr(curves, "update", fail)
+    monkeypatch.setattr(owned_actions, "update", fail)
     frames = animation.read_own(obj)
     assert frames is not None
     shifted = type(frames)(**{**vars(frames), "start_frame": frames.start_frame + 3})

@@ -30,7 +30,7 @@ from ...model_files import FACE_FILE, ModelCard, read_face
 from ..bundles import models
 from ..mesh import target as targets
 from ..mesh.readiness import Fit
-from ..writing import curves, keys
+from ..writing import animation, curves, keys
 from . import mapping
 
 #: So many names stand in a sentence, then "and more".
@@ -135,7 +135,7 @@ def check_keys(obj: bpy.types.Object) -> None:
         if refusal is not None:
             raise refusal
         keys.refuse_foreign_absolute(other)
-        curves.refuse_muted_nla(other, nla=obj.codetalker.use_nla)
+        animation.refuse_muted_nla(other, nla=obj.codetalker.use_nla)
     driven = mapping.of(obj)
     if not driven:
         kind, shapes = mapping.SETS[obj.codetalker.mapping.shape_set]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import bpy
 
-from . import curves, keys, takes
+from . import curves, keys, owned_actions, takes
 from .keys import BasisKeys, FrameKeys, Frames, KeyValues
 from .takes import Placed
 
@@ -37,7 +37,13 @@ class _Former:
 def check(obj: bpy.types.Object, *, nla: bool) -> None:
     """Raises TargetError when something of the animator's stands in the way of our animation."""
     keys.refuse_foreign_absolute(obj)
-    curves.refuse_muted_nla(obj, nla=nla)
+    refuse_muted_nla(obj, nla=nla)
+
+
+def refuse_muted_nla(obj: bpy.types.Object, *, nla: bool) -> None:
+    """As :func:`owned_actions.refuse_muted_nla`, of the object's shape keys."""
+    assert isinstance(obj.data, bpy.types.Mesh)
+    owned_actions.refuse_muted_nla(obj.data.shape_keys, f"the shape keys of '{obj.name}'", nla=nla)
 
 
 def replace_animation(
@@ -69,16 +75,16 @@ def update_animation(obj: bpy.types.Object, frames: Frames, *, nla: bool) -> Non
     assert isinstance(mesh, bpy.types.Mesh)
     with _all_or_nothing(obj) as former:
         key = mesh.shape_keys
-        player = curves.holder(key)
+        player = owned_actions.holder(key)
         # Where the animator has pushed our action down it stays in the NLA: what counts is the setting.
         if player is not None and bool(key[keys.MARK].get("nla", 0)) == nla:
             late_frames = frames.start_frame - keys.written_start(key)
-            former_paths, absolute = curves.own_paths(key), bool(key[keys.MARK]["absolute"])
+            former_own, absolute = curves.own(key), bool(key[keys.MARK]["absolute"])
             names = keys.update_keys(obj, frames)
             if names is not None:
                 written = curves.channels(names, frames, absolute=absolute)
                 shared = not isinstance(frames, FrameKeys)
-                curves.update(player, former_paths, written, late_frames, shared_times=shared)
+                owned_actions.update(player, former_own, written, late_frames, shared_times=shared)
                 return
         _remove(obj)
         _write(obj, frames, nla=nla, take=former.take, origin=former.origin)
@@ -167,7 +173,8 @@ def _write(
 def _remove(obj: bpy.types.Object) -> None:
     mesh = obj.data
     assert isinstance(mesh, bpy.types.Mesh)
-    curves.remove_own_animation(mesh.shape_keys)
+    # While our keys are still recorded.
+    owned_actions.remove(mesh.shape_keys, curves.own(mesh.shape_keys))
     keys.remove_own(obj)
     if mesh.shape_keys is not None:
         takes.store(mesh.shape_keys, None)
