@@ -312,7 +312,7 @@ def demo(options: argparse.Namespace, extra: list[str]) -> int:
     python = make_environment(ROOT, main_environment(ROOT))
     audio = ["--audio", str(Path(options.audio).resolve())] if options.audio else []
     print("build.py: speech to a talking head; output goes to build/demo", flush=True)
-    module, output = f"{PACKAGE}.blender.command", str(ROOT / "build" / "demo")
+    module, output = f"{PACKAGE}.blender", str(ROOT / "build" / "demo")
     return run([python, "-m", module, "demo", "--output", output, *audio, *extra])
 
 

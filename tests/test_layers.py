@@ -6,6 +6,7 @@ Imports are read from the syntax tree, so those inside functions and under TYPE_
 from __future__ import annotations
 
 import ast
+import graphlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,6 +43,38 @@ def layer(own: frozenset[str], foreign: str = "", lazily: str = "") -> Layer:
     return Layer(own, frozenset(foreign.split()), frozenset(lazily.split()))
 
 
+BLENDER_BELOW = BOTTOM | frozenset(
+    "face batch installation checkup job.client job.process job.host job.estimate job.messages".split()
+)
+BLENDER_FOREIGN = "numpy bpy bpy_extras bmesh mathutils gpu gpu_extras blf aud addon_utils bl_ui bl_operators"
+#: The files and folders of blender/, each with what it may import of those above it.
+BLENDER_FOLDERS = {
+    "compat": "",
+    "preferences": "",
+    "buttons": "compat",
+    "layout": "",
+    "writing": "compat",
+    "bundles": "compat preferences buttons",
+    "mesh": "compat buttons writing bundles",
+    "sound": "compat writing",
+    "retargeting": "compat buttons writing bundles mesh",
+    "properties": "compat preferences bundles sound retargeting",
+    "runs": "compat preferences buttons writing bundles mesh sound retargeting",
+    "interchange": "compat buttons writing mesh sound retargeting",
+    "setup": "compat preferences buttons layout runs",
+    "sidebar": (
+        "compat preferences buttons layout writing bundles mesh sound retargeting properties runs "
+        "interchange setup"
+    ),
+    "headless": "compat preferences writing bundles mesh sound retargeting properties runs interchange",
+    "command": "preferences bundles mesh runs interchange setup headless",
+}  # __init__ and __main__ may import all
+BLENDER = {
+    f"blender.{name}": layer(
+        BLENDER_BELOW | {f"blender.{other}" for other in (name, *above.split())}, BLENDER_FOREIGN
+    )
+    for name, above in BLENDER_FOLDERS.items()
+}
 #: Longest prefix wins: "job.worker" before "job"; "" is the package's own __init__.
 LAYERS = {
     "": layer(frozenset(), lazily="blender"),
@@ -64,50 +97,50 @@ LAYERS = {
     "job.host": layer(BOTTOM | {"job.client"}),
     "job.estimate": layer(frozenset()),
     "job.worker": layer(BOTTOM | {"job.messages", "street", "official_import", "engine", "face"}, "numpy"),
-    "blender": layer(
-        BOTTOM
-        | {"blender", "face", "batch", "installation", "checkup"}
-        | {"job.client", "job.process", "job.host", "job.estimate", "job.messages"},
-        "numpy bpy bpy_extras bmesh mathutils gpu gpu_extras blf aud addon_utils bl_ui bl_operators",
-    ),
+    **BLENDER,
+    "blender": layer(BLENDER_BELOW | {"blender"}, BLENDER_FOREIGN),
 }
 
 
 @dataclass(frozen=True)
 class Import:
-    """One import: `target` is a dotted name, `own` says whether it lies in the package."""
+    """One import: `target` is a dotted name, `own` says whether it lies in the package.
+
+    lazy: inside a function or under TYPE_CHECKING; typing: under TYPE_CHECKING
+    """
 
     line: int
     target: str
     own: bool
     lazy: bool
+    typing: bool
     absolute_self: bool = False
 
 
 def imports_in(source: str, module: tuple[str, ...], is_package: bool) -> Iterator[Import]:
     """Every import of one file of the package; `module` is its name below the package."""
 
-    def visit(node: ast.AST, lazy: bool) -> Iterator[Import]:
-        inside = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        inside = inside or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+    def visit(node: ast.AST, lazy: bool, typing: bool) -> Iterator[Import]:
+        typing = typing or (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test))
+        inside = typing or lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.Import):
                 for alias in child.names:
                     own = alias.name.split(".")[0] == PACKAGE
-                    yield Import(child.lineno, alias.name, own, inside, absolute_self=own)
+                    yield Import(child.lineno, alias.name, own, inside, typing, absolute_self=own)
             elif isinstance(child, ast.ImportFrom) and child.level == 0:
                 own = (child.module or "").split(".")[0] == PACKAGE
-                yield Import(child.lineno, child.module or "", own, inside, absolute_self=own)
+                yield Import(child.lineno, child.module or "", own, inside, typing, absolute_self=own)
             elif isinstance(child, ast.ImportFrom):
                 base = module if is_package else module[:-1]
                 base = base[: len(base) - (child.level - 1)]
                 for alias in child.names:
                     # `from . import names` names modules; `from .names import X` may name a module too
                     parts = [*base, *filter(None, [child.module]), alias.name]
-                    yield Import(child.lineno, ".".join(parts), True, inside)
-            yield from visit(child, inside)
+                    yield Import(child.lineno, ".".join(parts), True, inside, typing)
+            yield from visit(child, inside, typing)
 
-    yield from visit(ast.parse(source), False)
+    yield from visit(ast.parse(source), False, False)
 
 
 def layer_of(module: tuple[str, ...]) -> Layer:
@@ -156,8 +189,60 @@ def violations(root: Path) -> list[str]:
     return found
 
 
+def cycles(root: Path) -> list[list[str]]:
+    """Groups of modules of `root`'s package that import each other, be it inside functions; types may."""
+    files = {
+        path.relative_to(root / PACKAGE).with_suffix("").parts: path
+        for path in sorted((root / PACKAGE).rglob("*.py"))
+    }
+    modules = {".".join(name[:-1] if name[-1] == "__init__" else name) for name in files}
+    arrows: dict[str, set[str]] = {}
+    for name, path in files.items():
+        is_package = name[-1] == "__init__"
+        module = name[:-1] if is_package else name
+        targets = arrows[".".join(module)] = set()
+        for one in imports_in(path.read_text(encoding="utf-8"), module, is_package):
+            parts = one.target.split(".")
+            ends = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
+            found = next((end for end in ends if end in modules), None)
+            if one.own and not one.typing and found is not None:
+                targets.add(found)
+    try:
+        list(graphlib.TopologicalSorter(arrows).static_order())
+    except graphlib.CycleError as error:
+        return [list(dict.fromkeys(error.args[1]))]
+    return []
+
+
 def test_every_import_is_in_the_table() -> None:
     assert violations(ROOT) == []
+
+
+def test_no_modules_import_each_other() -> None:
+    assert cycles(ROOT) == []
+
+
+def test_a_circle_is_found(tmp_path: Path) -> None:
+    for name, source in (
+        ("a", "from . import b"),
+        ("b", "def f():\n    from .c import g"),
+        ("c", "from .a import h"),
+    ):
+        path = tmp_path / PACKAGE / "face" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source, encoding="utf-8")
+    (found,) = cycles(tmp_path)
+    assert set(found) == {"face.a", "face.b", "face.c"}
+
+
+def test_the_folders_of_blender_stand_in_an_order() -> None:
+    """Each names only what is above it, and all that there are stand in the table."""
+    above: set[str] = set()
+    for name, others in BLENDER_FOLDERS.items():
+        assert set(others.split()) <= above, name
+        above.add(name)
+    present = (ROOT / PACKAGE / "blender").glob("[!_.]*")  # what enables all of it is above all
+    assert {path.stem for path in present if path.is_file() or list(path.rglob("*.py"))} == above
 
 
 @pytest.mark.parametrize(
@@ -179,6 +264,10 @@ def test_every_import_is_in_the_table() -> None:
             "imports engine.generate",
         ),
         ("blender/sidebar/panels.py", "from ...job import worker", "imports job.worker"),
+        ("blender/writing/keys.py", "from ..retargeting import tuning", "imports blender.retargeting"),
+        ("blender/mesh/target.py", "def f():\n    from ..sidebar import presets", "imports blender.sidebar"),
+        ("blender/compat.py", "from . import preferences", "imports blender.preferences"),
+        ("blender/headless/clip.py", "from ..sidebar.operators import X", "imports blender.sidebar"),
         ("batch/pool.py", "from ...street import run", "imports street.run"),
         ("batch/pool.py", "def f():\n    import ray", "imports ray"),
         ("batch/manifest.py", "import bpy", "imports bpy"),

@@ -1,32 +1,38 @@
 """The only folder that imports bpy: reads the scene, asks the job, writes the result.
 
-sound/        sources.py heard.py mixdown.py  what the engine reads, and where it is heard
-              strips.py                       our sound strip on the timeline
+From below to above; what may import what is in docs/architecture.md.
+
+compat.py     every Blender version difference
+preferences.py  what belongs to this machine: the engine's Python, how jobs run, model folder
+buttons.py layout.py  what buttons have in common; texts and properties in panels
+writing/      keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
+              owned_actions.py                curves in an action of ours beside the animator's
+              takes.py                        raw motion in the file
+bundles/      models.py library.py imports.py the model library; official checkpoints → a model
+              import_buttons.py               the buttons of that
 mesh/         target.py readiness.py          mesh → arrays; is it the model's face?
               demo_head.py                    the shipped head as an object
+sound/        sources.py heard.py mixdown.py  what the engine reads, and where it is heard
+              strips.py                       our sound strip on the timeline
+retargeting/  mapping.py existing.py          which shapes the target's own keys follow, and their values
+              mapping_settings.py mapping_buttons.py  editing that
+              tuning.py follow.py             raw motion and an object's settings → its keys
+properties.py the settings in the scene and the object
 runs/         generation.py jobs.py           read the scene → request; run it; motion → take
               kept_engine.py                  many runs in one host
               styles.py variation.py          mix of two styles → rows; how freely codes are drawn
               queue_operators.py status.py    the runs that go and wait: their buttons and progress
               preview.py inset.py             the face while the model runs, in a corner
-writing/      takes.py tuning.py follow.py    raw motion in the file; it and settings → keys
-              keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
-              owned_actions.py                curves in an action of ours beside the animator's
-retargeting/  mapping.py existing.py          which shapes the target's own keys follow, and their values
-              mapping_buttons.py mapping_panel.py  editing that
 interchange/  exports.py file_menus.py        the animation as files; File > Import and Export
               shape_weights.py                weights of shapes from other programs and for them
-bundles/      models.py library.py imports.py the model library; official checkpoints → a model
-              import_buttons.py model_panels.py  their buttons and panels
-sidebar/      operators.py panels.py sequencer_panel.py  base.py has what panels share
-              presets.py translations.py      settings kept by name; words in other languages
-setup/        preferences.py preferences_layout.py  what belongs to this machine
+setup/        preferences_page.py preferences_layout.py  the page in Blender's preferences
               engine_setup.py examination.py installation_operators.py  the engine's set-up, the check of all
               ticker.py                       redraws meanwhile
+sidebar/      operators.py                    the main buttons
+              panels.py sequencer_panel.py model_panels.py mapping_panel.py  base.py has their place
+              presets.py translations.py      settings kept by name; words in other languages
 headless/     clip.py console.py outputs.py render.py  one clip without a window and what it leaves
-command.py    the command line inside Blender
-properties.py the settings in the scene and the object
-compat.py     every Blender version difference
+command.py    the command line inside Blender; __main__.py: of the bpy module
 """
 
 from __future__ import annotations
@@ -37,21 +43,28 @@ import bpy
 def _classes() -> tuple[type, ...]:
     """In the order of registration.
 
-    Imported here, so that ``python -m ...blender.command`` does not find its own module loaded.
+    Imported here, so that a module of this folder can be had without all the others.
     """
     from . import properties  # noqa: PLC0415
-    from .bundles import import_buttons, imports, library, model_panels  # noqa: PLC0415
+    from .bundles import import_buttons, imports, library  # noqa: PLC0415
     from .interchange import file_menus  # noqa: PLC0415
     from .mesh import demo_head  # noqa: PLC0415
-    from .retargeting import mapping, mapping_buttons, mapping_panel  # noqa: PLC0415
+    from .retargeting import mapping_buttons, mapping_settings  # noqa: PLC0415
     from .runs import queue_operators, variation  # noqa: PLC0415
-    from .setup import installation_operators, preferences  # noqa: PLC0415
-    from .sidebar import operators, panels, presets, sequencer_panel  # noqa: PLC0415
+    from .setup import installation_operators, preferences_page  # noqa: PLC0415
+    from .sidebar import (  # noqa: PLC0415
+        mapping_panel,
+        model_panels,
+        operators,
+        panels,
+        presets,
+        sequencer_panel,
+    )
 
     return (
-        preferences.CODETALKER_AP_preferences,
+        preferences_page.CODETALKER_AP_preferences,
         properties.CODETALKER_PG_scene,
-        *mapping.GROUPS,
+        *mapping_settings.GROUPS,
         properties.CODETALKER_PG_object,
         imports.CODETALKER_PG_import,
         operators.CODETALKER_OT_generate,

@@ -3,7 +3,7 @@
     blender --background IN.blend --command codetalker generate --audio A --object NAME --save OUT.blend
     blender --background IN.blend --command codetalker generate --strip NAME ...
     blender --background --command codetalker batch MANIFEST.csv --output FOLDER
-    python -m codetalker_blender.blender.command demo --output build/demo        (Blender as a Python module)
+    python -m codetalker_blender.blender demo --output build/demo                (Blender as a Python module)
 
 Exit codes: 0 done; 2 for what the user can cure (one line on stderr); 3 for a bug; 130 interrupted.
 Progress goes to stderr.  generate and batch write exactly one JSON object to stdout, unless their
@@ -39,10 +39,10 @@ from .headless import clip, render
 from .headless.console import Bar, Clock, quiet, write_json
 from .headless.outputs import save_copy
 from .mesh import demo_head
+from .preferences import engine_settings, models_folder
 from .runs import generation, jobs
 from .runs.kept_engine import KeptEngine
 from .setup import examination
-from .setup.preferences import engine_settings, models_folder
 
 log = logging.getLogger(__name__)
 NAME = "codetalker"
@@ -141,7 +141,7 @@ def _generate(options: argparse.Namespace) -> int:
 def _batch(options: argparse.Namespace) -> int:
     if options.row_blend is None and bpy.data.filepath:
         options.row_blend = bpy.data.filepath  # the one that Blender was started with
-    module = f"{Path(__file__).parents[1].name}.blender.command"
+    module = f"{Path(__file__).parents[1].name}.blender"
     runner = (
         (bpy.app.binary_path, "--background", "--command", NAME)
         if bpy.app.binary_path
@@ -289,19 +289,3 @@ def _output_folder(folder: Path) -> Iterator[None]:
             with suppress(OSError):  # something is in it
                 path.rmdir()
         raise
-
-
-def main() -> int:
-    """The command of the bpy module: enable the extension, then run it."""
-    from . import register as register_extension  # noqa: PLC0415 - the package registers this module too
-    from . import unregister as unregister_extension  # noqa: PLC0415
-
-    register_extension()
-    try:
-        return run(sys.argv[1:])
-    finally:
-        unregister_extension()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bpy
 
-from ..errors import UserError
 from . import compat
 from .bundles import models
-from .retargeting import mapping
-from .setup.preferences import DEVICES, models_folder
+from .preferences import DEVICES, models_folder
+from .retargeting import mapping_settings
+from .retargeting.follow import rewrite
 from .sound import heard, sources
-from .writing.follow import rewrite
 
 
 def _model_items(group: CODETALKER_PG_scene, context: bpy.types.Context | None) -> list[models.EnumItem]:
@@ -21,7 +19,7 @@ def _model_items(group: CODETALKER_PG_scene, context: bpy.types.Context | None) 
 
 
 def _style_items(group: CODETALKER_PG_scene, context: bpy.types.Context | None) -> list[models.EnumItem]:
-    folder = model_path(group)
+    folder = models.chosen_folder(group)
     card = models.card_or_none(folder) if folder else None
     return models.style_items(card.styles if card else ())
 
@@ -35,7 +33,7 @@ def _first_style(group: CODETALKER_PG_scene, context: bpy.types.Context) -> None
 def _variation(group: CODETALKER_PG_scene) -> float:
     if group.own_variation >= 0.0:
         return float(group.own_variation)
-    folder = model_path(group)
+    folder = models.chosen_folder(group)
     card = models.card_or_none(folder) if folder else None
     return card.temperature if card else 0.0
 
@@ -50,13 +48,6 @@ def _sound_strips(group: CODETALKER_PG_scene, context: bpy.types.Context, typed:
 
 def _is_mesh(group: CODETALKER_PG_scene, obj: bpy.types.Object) -> bool:
     return obj.type == "MESH"
-
-
-def model_path(group: CODETALKER_PG_scene) -> Path | None:
-    """The folder of the chosen bundle, or None when none is chosen."""
-    if group.model == models.OTHER_FOLDER:
-        return Path(bpy.path.abspath(group.model_folder)) if group.model_folder else None
-    return next((c.folder for c in models.choices(models_folder()) if c.name == group.model), None)
 
 
 class CODETALKER_PG_scene(bpy.types.PropertyGroup):
@@ -231,7 +222,7 @@ class CODETALKER_PG_object(bpy.types.PropertyGroup):
         output: str
         max_error_mm: float
         use_nla: bool
-        mapping: mapping.CODETALKER_PG_mapping
+        mapping: mapping_settings.CODETALKER_PG_mapping
         strength_mouth: float
         strength_jaw: float
         strength_upper_face: float
@@ -279,7 +270,7 @@ class CODETALKER_PG_object(bpy.types.PropertyGroup):
             options=set(),
             update=rewrite,
         )
-        mapping: bpy.props.PointerProperty(type=mapping.CODETALKER_PG_mapping)
+        mapping: bpy.props.PointerProperty(type=mapping_settings.CODETALKER_PG_mapping)
         strength_mouth: _strength("mouth")
         strength_jaw: _strength("jaw")
         strength_upper_face: _strength("brows and forehead")
@@ -309,11 +300,3 @@ class CODETALKER_PG_object(bpy.types.PropertyGroup):
             options=set(),
             update=rewrite,
         )
-
-
-def chosen_model(group: CODETALKER_PG_scene) -> Path:
-    """The folder of the chosen bundle.  Raises UserError when none is chosen."""
-    folder = model_path(group)
-    if folder is None:
-        raise UserError("No model is chosen.", "Choose one under Model.")
-    return folder

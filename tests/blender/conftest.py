@@ -96,7 +96,7 @@ def settings(
     """``scene.codetalker``, filled in but for the target; jobs run in a Python that has torch."""
     import bpy
 
-    from codetalker_blender.blender.setup.preferences import PYTHON_VARIABLE
+    from codetalker_blender.blender.preferences import PYTHON_VARIABLE
 
     if engine_python != sys.executable:
         monkeypatch.setenv(PYTHON_VARIABLE, engine_python)

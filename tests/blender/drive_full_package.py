@@ -47,7 +47,7 @@ def speak(mode: str) -> dict[str, Any]:
     settings = bpy.context.scene.codetalker
     settings.target = bpy.data.objects["CodeTalker Head"]
     settings.audio = str(folder / "assets" / "speech" / "demo.flac")
-    engine = importlib.import_module(f"{MODULE}.blender.setup.preferences").engine_settings()
+    engine = importlib.import_module(f"{MODULE}.blender.preferences").engine_settings()
     generated = bpy.ops.codetalker.generate()
     checked = bpy.ops.codetalker.check_installation()
     findings = importlib.import_module(f"{MODULE}.blender.setup.examination").current().findings

@@ -8,8 +8,8 @@ import time
 
 import bpy
 
+from codetalker_blender.blender.preferences import engine_settings
 from codetalker_blender.blender.runs import generation, jobs
-from codetalker_blender.blender.setup.preferences import engine_settings
 
 WAIT_S = 120.0  # far more than a run needs: only a hanging one meets it
 TICK_S = 0.02

@@ -6,7 +6,8 @@ import bpy
 import numpy as np
 
 from codetalker_blender.blender import compat
-from codetalker_blender.blender.writing import takes, tuning
+from codetalker_blender.blender.retargeting import tuning
+from codetalker_blender.blender.writing import takes
 from codetalker_blender.contracts import FaceMesh, FloatArray, Motion
 from codetalker_blender.model_files import ModelCard
 from tests.blender import scenes

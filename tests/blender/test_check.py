@@ -16,8 +16,8 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender import checkup
+from codetalker_blender.blender.preferences import PYTHON_VARIABLE
 from codetalker_blender.blender.setup import examination
-from codetalker_blender.blender.setup.preferences import PYTHON_VARIABLE
 from codetalker_blender.installation.pins import extension_version
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -106,7 +106,7 @@ def test_a_damaged_model_is_found(tmp_path: Path, default_bundle: Path, bare_pyt
 def test_the_command_tells_the_same(engine_python: str, bare_python: Path, default_bundle: Path) -> None:
     def run(python: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "codetalker_blender.blender.command", "check"],
+            [sys.executable, "-m", "codetalker_blender.blender", "check"],
             cwd=ROOT,
             env={**os.environ, PYTHON_VARIABLE: python, "OMP_NUM_THREADS": "1"},
             capture_output=True,

@@ -17,7 +17,7 @@ import bpy
 
 from codetalker_blender.blender import compat
 from codetalker_blender.blender.headless import render
-from codetalker_blender.blender.setup.preferences import PYTHON_VARIABLE
+from codetalker_blender.blender.preferences import PYTHON_VARIABLE
 from tests.blender import scenes, timeline
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,16 +35,16 @@ def blend(blender: None, tmp_path: Path) -> Path:
 def command(
     engine_python: str,
     *arguments: object,
-    module: str = "codetalker_blender.blender.command",
+    module: str = "codetalker_blender.blender",
     folder: Path = ROOT,
 ) -> subprocess.CompletedProcess[str]:
     """Run one of the two command lines in ``folder``."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     if engine_python != sys.executable:
         environment[PYTHON_VARIABLE] = engine_python
-    python = sys.executable if module.endswith("blender.command") else engine_python
+    python = sys.executable if module.endswith(".blender") else engine_python
     words = [python, "-m", module]
-    in_program = bool(bpy.app.binary_path) and module.endswith("blender.command")
+    in_program = bool(bpy.app.binary_path) and module.endswith(".blender")
     if in_program:
         # a Blender program has the extension installed and enabled in its preferences (tests.gui)
         words = [bpy.app.binary_path, "--background", "--command", "codetalker"]

@@ -61,9 +61,10 @@ def test_it_waits_for_object_mode(blender: None) -> None:
     sheet = scenes.add_sheet()
     bpy.context.view_layer.objects.active = sheet
     bpy.ops.object.mode_set(mode="EDIT")
-    assert not bpy.ops.codetalker.add_demo_head.poll()
+    with pytest.raises(RuntimeError, match="Object Mode"):
+        bpy.ops.codetalker.add_demo_head()
     bpy.ops.object.mode_set(mode="OBJECT")
-    assert bpy.ops.codetalker.add_demo_head.poll()
+    assert bpy.ops.codetalker.add_demo_head() == {"FINISHED"}
 
 
 def test_missing_object_adds_nothing(blender: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ def module(name: str) -> Any:
 
 
 def settings() -> Any:
-    return module("setup.preferences").engine_settings()
+    return module("preferences").engine_settings()
 
 
 def test_naming_a_python_means_to_use_it(preferences: Any, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_managed_engine_comes_and_goes(
     assert bpy.ops.codetalker.set_up_engine() == {"FINISHED"}
     python = settings().python
     assert settings().missing() == "" and python.is_file() and user_folder in python.parents
-    versions = module("setup.preferences").managed_environment().packages()
+    versions = module("preferences").managed_environment().packages()
     assert {pin.name for pin in engine_pins()} | {"made-need"} == {n.replace("_", "-") for n in versions}
     assert bpy.ops.codetalker.remove_engine() == {"FINISHED"}
     assert not (user_folder / "engine").exists() and "not set up yet" in settings().missing()
@@ -94,7 +94,7 @@ def test_leaving_in_the_middle_leaves_nothing(preferences: Any, tmp_path: Path) 
     """As in a window, where the button returns at once; the extension is then switched off."""
     import addon_utils
 
-    environment = module("setup.preferences").managed_environment()
+    environment = module("preferences").managed_environment()
     installation = importlib.import_module(f"{MODULE}.installation.installer")
     sources = importlib.import_module(f"{MODULE}.installation.source")
     source = sources.package_source("cpu", str(make_engine_wheels(tmp_path / "wheels")))

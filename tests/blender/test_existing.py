@@ -15,9 +15,10 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender import resources
-from codetalker_blender.blender.retargeting import existing, mapping, mapping_panel
+from codetalker_blender.blender.retargeting import existing, mapping, tuning
 from codetalker_blender.blender.runs import generation
-from codetalker_blender.blender.writing import curves, owned_actions, takes, tuning
+from codetalker_blender.blender.sidebar import mapping_panel
+from codetalker_blender.blender.writing import curves, owned_actions, takes
 from codetalker_blender.contracts import FloatArray, Motion, ShapeWeights
 from codetalker_blender.errors import TargetError
 from codetalker_blender.face.blendshapes import demo_head_face, demo_head_shapes

@@ -16,8 +16,8 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender.blender import compat
+from codetalker_blender.blender.preferences import engine_settings
 from codetalker_blender.blender.runs import generation, jobs
-from codetalker_blender.blender.setup.preferences import engine_settings
 from codetalker_blender.contracts import Motion
 from codetalker_blender.errors import UserError
 from codetalker_blender.model_files import read_card, read_face

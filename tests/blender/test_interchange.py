@@ -15,8 +15,7 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender.blender.interchange import exports, file_menus
-from codetalker_blender.blender.retargeting import mapping
-from codetalker_blender.blender.writing import tuning
+from codetalker_blender.blender.retargeting import mapping, tuning
 from codetalker_blender.contracts import ShapeWeights
 from codetalker_blender.errors import OutputError
 from codetalker_blender.face.shape_names import ARKIT
@@ -257,8 +256,10 @@ def test_a_format_that_this_blender_lacks_is_said(
 
 def test_the_active_mesh_serves_where_no_target_is_chosen(head: bpy.types.Object, tmp_path: Path) -> None:
     bpy.context.scene.codetalker.target = None
-    assert not bpy.ops.codetalker.import_weights.poll()
-    bpy.context.view_layer.objects.active = head
     write_csv(tmp_path / "w.csv", known())
+    bpy.context.view_layer.objects.active = None
+    with pytest.raises(RuntimeError, match="No target mesh is chosen"):
+        take_in(tmp_path / "w.csv", start_frame=START)
+    bpy.context.view_layer.objects.active = head
     assert take_in(tmp_path / "w.csv", start_frame=START) == {"FINISHED"}
     assert bpy.context.scene.codetalker.target == head and mapping.of(head)

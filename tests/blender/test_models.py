@@ -17,10 +17,9 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender.blender import command
-from codetalker_blender.blender.bundles import import_buttons, imports, library, model_panels, models
-from codetalker_blender.blender.properties import model_path
-from codetalker_blender.blender.setup.preferences import PACKAGE, PYTHON_VARIABLE, engine_settings
-from codetalker_blender.blender.sidebar import panels
+from codetalker_blender.blender.bundles import import_buttons, imports, library, models
+from codetalker_blender.blender.preferences import PACKAGE, PYTHON_VARIABLE, engine_settings
+from codetalker_blender.blender.sidebar import model_panels, panels
 from codetalker_blender.errors import Cancelled, UserError
 from tests.blender.test_panels import drawn
 
@@ -92,7 +91,7 @@ def test_known_faces_are_named(tmp_path: Path, tiny_model: Path) -> None:
 
 def test_a_model_is_added_chosen_and_removed(settings: Any, own: Path, tiny_model: Path) -> None:
     assert bpy.ops.codetalker.add_model(filepath=str(tiny_model / "config.json")) == {"FINISHED"}
-    assert settings.model == "tiny" and model_path(settings) == own / "tiny"
+    assert settings.model == "tiny" and models.chosen_folder(settings) == own / "tiny"
     assert settings.style == "neutral"
     settings.style = settings.style_b = "calm"
     other = bpy.data.scenes.new("Other")
@@ -102,7 +101,7 @@ def test_a_model_is_added_chosen_and_removed(settings: Any, own: Path, tiny_mode
     assert not list(own.iterdir()) and (tiny_model / "config.json").is_file()
     for scene in bpy.data.scenes:
         assert scene.codetalker.model == "default" and scene.codetalker.style != "calm"
-    refused("not one of your own", bpy.ops.codetalker.remove_model)
+    refused("Only models that you added", bpy.ops.codetalker.remove_model)
 
 
 def test_a_broken_model_is_not_added(settings: Any, own: Path, tiny_model: Path, tmp_path: Path) -> None:

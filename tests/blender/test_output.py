@@ -10,8 +10,9 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 from mathutils import Matrix
 
+from codetalker_blender.blender.retargeting import tuning
 from codetalker_blender.blender.runs import generation
-from codetalker_blender.blender.writing import keys, tuning
+from codetalker_blender.blender.writing import keys
 from codetalker_blender.errors import TargetError
 from tests.blender import scenes
 from tests.blender.speaking import (

@@ -12,11 +12,13 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
+from codetalker_blender.blender.layout import draw_text
+from codetalker_blender.blender.preferences import PYTHON_VARIABLE
+from codetalker_blender.blender.retargeting import tuning
 from codetalker_blender.blender.runs import jobs
-from codetalker_blender.blender.setup.preferences import PYTHON_VARIABLE
 from codetalker_blender.blender.sidebar import panels, sequencer_panel
 from codetalker_blender.blender.sound import sources
-from codetalker_blender.blender.writing import takes, tuning
+from codetalker_blender.blender.writing import takes
 from tests.blender import running, scenes, speaking
 from tests.blender.speaking import made_motion, sheet_face, speak
 
@@ -171,6 +173,6 @@ def test_long_reasons_are_wrapped_to_the_sidebar(blender: None) -> None:
     system = SimpleNamespace(system=SimpleNamespace(ui_scale=2.0))
     context = SimpleNamespace(region=SimpleNamespace(width=600), preferences=system)
     sentence = "The strip 'Speech' is a movie strip, not a sound strip, so choose another one with speech."
-    panels.draw_text(layout, context, sentence, "ERROR")  # type: ignore[arg-type]
+    draw_text(layout, context, sentence, "ERROR")  # type: ignore[arg-type]
     assert len(layout.shown) > 1 and " ".join(layout.shown) == sentence
-    assert max(map(len, layout.shown)) * panels.LETTER_WIDTH <= 300
+    assert max(map(len, layout.shown)) * 6.2 <= 300, "a letter is 6.2 pixels wide on average"

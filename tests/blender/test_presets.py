@@ -11,8 +11,8 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
+from codetalker_blender.blender.retargeting import tuning
 from codetalker_blender.blender.sidebar import presets
-from codetalker_blender.blender.writing import tuning
 from tests.blender import scenes
 from tests.blender.speaking import made_motion, shown, speak
 
@@ -107,7 +107,9 @@ def test_an_animation_follows_a_preset_once(folder: Path, obj: bpy.types.Object)
         load(folder / "Loud.py")
     assert abs(shown(obj, 12) - loud).max() < 1e-6
     assert len(written) == 1, "the animation was written once per slider"
-    assert tuning.is_applied(obj) and not presets.CODETALKER_PT_presets.loading
+    assert tuning.is_applied(obj)
+    obj.codetalker.strength_mouth = 0.0
+    assert abs(shown(obj, 12) - loud).max() > 1e-4, "sliders are dead after a preset"
 
 
 def test_a_preset_is_removed(folder: Path) -> None:
@@ -122,4 +124,7 @@ def test_a_broken_preset_leaves_the_sliders_alive(folder: Path, obj: bpy.types.O
     (folder / "Broken.py").write_text("import bpy\nraise ValueError('broken')\n")
     with pytest.raises(RuntimeError, match="broken"):
         load(folder / "Broken.py")
-    assert not presets.CODETALKER_PT_presets.loading
+    speak(obj, made_motion())
+    before = shown(obj, 12)
+    obj.codetalker.strength_mouth = 2.0
+    assert abs(shown(obj, 12) - before).max() > 1e-4

@@ -15,9 +15,9 @@ import dataclasses
 import bpy
 
 from codetalker_blender.blender.mesh import target as targets
+from codetalker_blender.blender.preferences import engine_settings
 from codetalker_blender.blender.runs import generation, jobs, preview
 from codetalker_blender.blender.runs.preview import Portrait, Preview
-from codetalker_blender.blender.setup.preferences import engine_settings
 from codetalker_blender.blender.writing import takes
 from codetalker_blender.contracts import FloatArray
 from codetalker_blender.model_files import read_card, read_face

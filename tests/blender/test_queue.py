@@ -91,11 +91,12 @@ def test_cancel_stops_the_one_that_goes_and_the_next_has_its_worker(
 def test_cancel_all(settings: Any, long_speech_file: Path) -> None:
     settings.target, settings.audio = scenes.add_sheet(), str(long_speech_file)
     runs = [running.add() for _ in range(3)]
-    assert bpy.ops.codetalker.cancel_all.poll()
-    bpy.ops.codetalker.cancel_all()
+    assert bpy.ops.codetalker.cancel_all() == {"FINISHED"}
     assert jobs.QUEUE.waiting == () and all(run.cancelled for run in runs)
     assert running.finish(runs[0]) is None
-    assert not bpy.ops.codetalker.cancel_all.poll() and not bpy.ops.codetalker.cancel.poll()
+    for button in (bpy.ops.codetalker.cancel_all, bpy.ops.codetalker.cancel):
+        with pytest.raises(RuntimeError, match="Nothing is being generated"):
+            button()
 
 
 def test_a_run_that_is_given_up_leaves_the_next_a_fresh_worker(

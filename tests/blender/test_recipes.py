@@ -16,7 +16,7 @@ from tests.blender.conftest import write_buzz
 from tests.blender.test_command import ROOT, command
 
 GUIDE = ROOT / "docs" / "pipeline.md"
-BLENDER_MODULE, PLAIN_MODULE = "codetalker_blender.blender.command", "codetalker_blender"
+BLENDER_MODULE, PLAIN_MODULE = "codetalker_blender.blender", "codetalker_blender"
 
 
 def recipes() -> list[str]:

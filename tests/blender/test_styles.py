@@ -18,8 +18,8 @@ import bpy
 from codetalker_blender.blender import compat
 from codetalker_blender.blender.bundles import models
 from codetalker_blender.blender.headless import clip
+from codetalker_blender.blender.preferences import PYTHON_VARIABLE, engine_settings
 from codetalker_blender.blender.runs import generation, jobs, styles
-from codetalker_blender.blender.setup.preferences import PYTHON_VARIABLE, engine_settings
 from codetalker_blender.contracts import Motion
 from codetalker_blender.errors import UserError
 from tests.blender import scenes

@@ -13,8 +13,9 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender.blender import compat
+from codetalker_blender.blender.retargeting import tuning
 from codetalker_blender.blender.runs import generation
-from codetalker_blender.blender.writing import animation, owned_actions, takes, tuning
+from codetalker_blender.blender.writing import animation, owned_actions, takes
 from codetalker_blender.face.tuning import soft_regions
 from tests.blender import scenes
 from tests.blender.speaking import (

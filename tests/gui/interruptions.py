@@ -27,7 +27,7 @@ def escape_then_again(stage: Stage) -> Steps:
     yield from stage.generate()
     yield from stage.finish()
     yield 0.3
-    assert extension.module("blender.writing.tuning").outcome_of(stage.head) is not None, (
+    assert extension.module("blender.retargeting.tuning").outcome_of(stage.head) is not None, (
         "the second run wrote nothing"
     )
 

@@ -27,7 +27,7 @@ def figures(stage: Stage) -> Steps:
     obj = _add(vertices, quads)
     stage.settings.target = obj
     yield from stage.open_tab()
-    tuning, takes = extension.module("blender.writing.tuning"), extension.module("blender.writing.takes")
+    tuning, takes = extension.module("blender.retargeting.tuning"), extension.module("blender.writing.takes")
     began = time.perf_counter()
     packed = _take(vertices, quads)
     stage.measure("packing the motion, 900 x 5023 (beside Blender)", time.perf_counter() - began, "s")

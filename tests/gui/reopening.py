@@ -29,7 +29,7 @@ def speaks_as_before(stage: Stage) -> Steps:
     looks = json.loads((stage.project / _MADE).read_text(encoding="utf-8"))
     for frame, look in looks.items():
         np.testing.assert_allclose(_look(stage, int(frame)), look, atol=1e-6)
-    tuning = extension.module("blender.writing.tuning")
+    tuning = extension.module("blender.retargeting.tuning")
     assert tuning.is_applied(stage.head)
     yield from stage.hands.paste("codetalker.closure", "0.5")
     assert stage.head.codetalker.closure == 0.5

@@ -10,7 +10,8 @@ import bpy
 
 from ...errors import Cancelled, UserError
 from ...job.client import JobError
-from ..setup.preferences import engine_settings
+from ..buttons import Button
+from ..preferences import engine_settings
 from . import imports, library
 
 if TYPE_CHECKING:
@@ -118,23 +119,17 @@ class CODETALKER_OT_import_model(bpy.types.Operator):
         return {result}
 
 
-class CODETALKER_OT_cancel_import(bpy.types.Operator):
+class CODETALKER_OT_cancel_import(Button):
     bl_idname = "codetalker.cancel_import"
     bl_label = "Cancel Import"
     bl_description = "Stop importing; no model is added"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if imports.current() is None:
-            cls.poll_message_set("Nothing is being imported")
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> UserError | None:
+        return UserError("Nothing is being imported.") if imports.current() is None else None
 
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
-        run = imports.current()
-        if run is not None:
-            run.cancel()
-        return {"FINISHED"}
+    def perform(self, context: bpy.types.Context) -> None:
+        imports.current().cancel()
 
 
 def obstacle(context: bpy.types.Context) -> str:

@@ -22,7 +22,7 @@ from ...face.templates import read_templates
 from ...job import messages
 from ...job.client import JobClient, error_of
 from .. import compat
-from ..setup.preferences import EngineSettings
+from ..preferences import EngineSettings
 
 
 def _file(name: str, description: str, subtype: Any = "FILE_PATH") -> Any:

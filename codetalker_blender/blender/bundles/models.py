@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import bpy
+
 from ... import model_library, resources
 from ...errors import BundleError, UserError
 from ...face.templates import known_face
 from ...model_files import CONFIG_FILE, ModelCard, read_card, read_face
+from ..preferences import models_folder
 
 #: What a list shows that would otherwise be empty; Blender complains about a value without an item.
 NOTHING = "NOTHING"
@@ -36,6 +39,21 @@ def choices(user_folder: Path | None) -> list[ModelChoice]:
         return []
     by_name = {folder.name: folder for folder in folders}
     return [ModelChoice(name, folder, card_or_none(folder)) for name, folder in by_name.items()]
+
+
+def chosen_folder(settings: bpy.types.PropertyGroup) -> Path | None:
+    """The folder of the bundle that the scene's settings name, or None when they name none."""
+    if settings.model == OTHER_FOLDER:
+        return Path(bpy.path.abspath(settings.model_folder)) if settings.model_folder else None
+    return next((c.folder for c in choices(models_folder()) if c.name == settings.model), None)
+
+
+def require_folder(settings: bpy.types.PropertyGroup) -> Path:
+    """As :func:`chosen_folder`.  Raises UserError when none is chosen."""
+    folder = chosen_folder(settings)
+    if folder is None:
+        raise UserError("No model is chosen.", "Choose one under Model.")
+    return folder
 
 
 def card_or_none(folder: Path) -> ModelCard | None:

@@ -21,9 +21,9 @@ from ...job.messages import Report
 from ...model_files import ModelCard
 from ..bundles import models
 from ..interchange.exports import ENDINGS, Performance
+from ..preferences import DEVICES, EngineSettings, engine_settings, models_folder
 from ..properties import CODETALKER_PG_scene
 from ..runs import generation, jobs
-from ..setup.preferences import DEVICES, EngineSettings, engine_settings, models_folder
 from ..sound import sources
 from . import outputs
 from .console import Bar, Clock, quiet

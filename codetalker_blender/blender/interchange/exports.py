@@ -25,7 +25,8 @@ from ...face.point_caches import write_mdd, write_pc2
 from ...face.weight_files import write_csv, write_json, write_live_link
 from ...motion_files import write_motion
 from .. import compat
-from ..writing import takes, tuning
+from ..retargeting import tuning
+from ..writing import takes
 from . import shape_weights
 
 log = logging.getLogger(__name__)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import bpy
 
-from ...errors import UserError
+from ...errors import TargetError, UserError
 from ...face.weight_files import read_weights
 from ...staging import Staging
-from .. import compat
+from ..buttons import FileButton
 from . import exports, shape_weights
 
 if TYPE_CHECKING:
@@ -26,46 +26,17 @@ def _chosen(context: bpy.types.Context) -> bpy.types.Object | None:
     return active if active is not None and active.type == "MESH" else None
 
 
-class _WithFile(bpy.types.Operator):
-    """Shows the file browser, then works on the chosen file and the chosen object."""
-
-    if TYPE_CHECKING:
-        filepath: str
-        filter_glob: str
-    else:
-        filepath: bpy.props.StringProperty(
-            name="File",
-            description="Path of the file",
-            subtype="FILE_PATH",
-            options={"SKIP_SAVE"} | compat.PATH_OPTIONS,
-        )
+class _OnChosen(FileButton):
+    """Works on a file and the chosen object."""
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def obstacle(cls, context: bpy.types.Context) -> UserError | None:
         if _chosen(context) is None:
-            cls.poll_message_set("No target mesh is chosen")
-            return False
-        return True
-
-    def perform(self, context: bpy.types.Context, obj: bpy.types.Object, path: Path) -> str:
-        """Do it; -> what was done, in a sentence.  Raises UserError."""
-        raise NotImplementedError
-
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
-        obj = _chosen(context)
-        assert obj is not None  # polled
-        try:
-            if not self.filepath:
-                raise UserError("No file is named.", "Choose one.")
-            done = self.perform(context, obj, Path(bpy.path.abspath(self.filepath)).absolute())
-        except UserError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        self.report({"INFO"}, done)
-        return {"FINISHED"}
+            return TargetError("No target mesh is chosen.", "Choose the head under Target.")
+        return None
 
 
-class CODETALKER_OT_import_weights(_WithFile):
+class CODETALKER_OT_import_weights(_OnChosen):
     bl_idname = "codetalker.import_weights"
     bl_label = "Import Facial Weights"
     bl_description = (
@@ -98,11 +69,10 @@ class CODETALKER_OT_import_weights(_WithFile):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[OperatorReturnItems]:
         self.start_frame = context.scene.frame_current
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+        return super().invoke(context, event)
 
-    def perform(self, context: bpy.types.Context, obj: bpy.types.Object, path: Path) -> str:
-        scene = context.scene
+    def perform(self, context: bpy.types.Context) -> None:
+        obj, path, scene = _chosen(context), self.path(), context.scene
         weights = read_weights(path, self.fps or None)
         start = self.start_frame if self.properties.is_property_set("start_frame") else scene.frame_current
         outcome, lost = shape_weights.place(obj, scene, weights, start)
@@ -110,10 +80,10 @@ class CODETALKER_OT_import_weights(_WithFile):
         if lost:
             self.report({"WARNING"}, lost)
         last = start + outcome.frame_count - 1
-        return f"'{obj.name}' follows '{path.name}' from frame {start} to {last} ({outcome})"
+        self.report({"INFO"}, f"'{obj.name}' follows '{path.name}' from frame {start} to {last} ({outcome})")
 
 
-class CODETALKER_OT_export_animation(_WithFile):
+class CODETALKER_OT_export_animation(_OnChosen):
     bl_idname = "codetalker.export_animation"
     bl_label = "Export CodeTalker Animation"
     bl_description = "Write the target's CodeTalker animation into a file for other programs"
@@ -137,8 +107,7 @@ class CODETALKER_OT_export_animation(_WithFile):
         stem = Path(bpy.data.filepath).stem if bpy.data.filepath else "untitled"
         self.filepath = self.filepath or bpy.path.clean_name(f"{stem}_{obj.name}")
         self.check(context)
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+        return super().invoke(context, event)
 
     def check(self, context: bpy.types.Context) -> bool:
         """Keep the name's ending that of the format; -> whether it had another."""
@@ -156,13 +125,14 @@ class CODETALKER_OT_export_animation(_WithFile):
         if reason := exports.FORMATS[self.format].obstacle():
             column.label(text=f"{reason[:1].upper()}{reason[1:]}", icon="ERROR")
 
-    def perform(self, context: bpy.types.Context, obj: bpy.types.Object, path: Path) -> str:
+    def perform(self, context: bpy.types.Context) -> None:
+        path = self.path()
         exports.check(path)
-        performance = exports.finished(obj, context.scene)
+        performance = exports.finished(_chosen(context), context.scene)
         with Staging() as staging:
             exports.export(staging.file(path), performance)
             staging.publish()
-        return f"Wrote '{path}'"
+        self.report({"INFO"}, f"Wrote '{path}'")
 
 
 def _draw_import(menu: bpy.types.Menu, context: bpy.types.Context) -> None:

@@ -13,9 +13,9 @@ from ...errors import TargetError
 from ...face.curves import resample_offsets
 from ...face.names import NameMapping, as_shapes, key_weights
 from ..mesh import target as targets
-from ..retargeting import existing, mapping
+from ..retargeting import existing, mapping, tuning
 from ..sound import strips
-from ..writing import animation, keys, takes, tuning
+from ..writing import animation, keys, takes
 
 #: So many names stand in a sentence.
 _NAMED = 5

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import bpy
 
 from ... import resources
 from ...errors import UserError
-
-if TYPE_CHECKING:
-    from bpy.stub_internal.rna_enums import OperatorReturnItems
+from ..buttons import Button
 
 #: The shipped file, and the object in it.
 FILE, NAME = "demo_head.blend", "CodeTalker Head"
@@ -40,7 +36,7 @@ def append(collection: bpy.types.Collection) -> bpy.types.Object:
     return head
 
 
-class CODETALKER_OT_add_demo_head(bpy.types.Operator):
+class CODETALKER_OT_add_demo_head(Button):
     bl_idname = "codetalker.add_demo_head"
     bl_label = "Add Demo Head"
     bl_description = (
@@ -50,18 +46,11 @@ class CODETALKER_OT_add_demo_head(bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if context.mode != "OBJECT":
-            cls.poll_message_set("Switch to Object Mode first")
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> UserError | None:
+        return None if context.mode == "OBJECT" else UserError("Switch to Object Mode first.")
 
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
-        try:
-            head = append(context.collection)
-        except UserError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+    def perform(self, context: bpy.types.Context) -> None:
+        head = append(context.collection)
         head.location = context.scene.cursor.location
         for obj in context.selected_objects:
             obj.select_set(False)
@@ -69,4 +58,3 @@ class CODETALKER_OT_add_demo_head(bpy.types.Operator):
             head.select_set(True)
             context.view_layer.objects.active = head
         context.scene.codetalker.target = head
-        return {"FINISHED"}

@@ -2,53 +2,39 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bpy
 
-from ...errors import UserError
+from ...errors import TargetError, UserError
 from ...face.mapping_files import read_mapping, write_mapping
-from .. import compat
-from ..writing import follow, tuning
-from . import existing, mapping
+from ..buttons import Button, FileButton
+from . import existing, follow, mapping, mapping_settings, tuning
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
 
 
-def _target(context: bpy.types.Context) -> bpy.types.Object:
-    obj = context.scene.codetalker.target
-    assert isinstance(obj, bpy.types.Object)  # polled
-    return obj
-
-
-class _OnMapping(bpy.types.Operator):
+class _OnMapping(Button):
     """Changes the target's mapping, after which the animation follows."""
 
     bl_options = {"UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def obstacle(cls, context: bpy.types.Context) -> UserError | None:
         obj = context.scene.codetalker.target
         if obj is None or obj.type != "MESH":
-            cls.poll_message_set("No target mesh is chosen")
-            return False
-        return True
+            return TargetError("No target mesh is chosen.", "Choose the head to animate under Target.")
+        return None
 
-    def perform(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
-        """Do it.  Raises UserError."""
+    def change(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
+        """Change the mapping of the target ``obj``.  Raises UserError."""
         raise NotImplementedError
 
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
-        obj = _target(context)
-        try:
-            self.perform(context, obj)
-        except UserError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+    def perform(self, context: bpy.types.Context) -> None:
+        obj = context.scene.codetalker.target
+        self.change(context, obj)
         follow.rewrite(obj.codetalker.mapping, context)
-        return {"FINISHED"}
 
 
 class CODETALKER_OT_auto_map(_OnMapping):
@@ -56,8 +42,8 @@ class CODETALKER_OT_auto_map(_OnMapping):
     bl_label = "Auto-Map"
     bl_description = "Find the keys by their names, and list them for editing"
 
-    def perform(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
-        mapping.fill(obj, mapping.by_name(obj).mapping)
+    def change(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
+        mapping_settings.fill(obj, mapping.by_name(obj).mapping)
         self.report({"INFO"}, existing.coverage(obj))
 
 
@@ -66,7 +52,7 @@ class CODETALKER_OT_add_drive(_OnMapping):
     bl_label = "Add Key"
     bl_description = "Add a row, so that the chosen shape drives one more key"
 
-    def perform(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
+    def change(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
         group = obj.codetalker.mapping
         if not group.drives:
             raise UserError("There is no row yet.", "Press Auto-Map first.")
@@ -77,29 +63,13 @@ class CODETALKER_OT_add_drive(_OnMapping):
         group.active_drive = at + 1
 
 
-class _WithFile(_OnMapping):
-    if TYPE_CHECKING:
-        filepath: str
-        filter_glob: str
-    else:
-        filepath: bpy.props.StringProperty(
-            name="Preset",
-            description="File of the mapping",
-            subtype="FILE_PATH",
-            options={"SKIP_SAVE"} | compat.PATH_OPTIONS,
-        )
+class _WithFile(FileButton, _OnMapping):
+    if not TYPE_CHECKING:
         filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[OperatorReturnItems]:
         self.filepath = self.filepath or "mapping.json"
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def path(self) -> Path:
-        """The chosen file.  Raises UserError."""
-        if not self.filepath:
-            raise UserError("No file is named.", "Choose one.")
-        return Path(bpy.path.abspath(self.filepath))
+        return super().invoke(context, event)
 
 
 class CODETALKER_OT_save_mapping(_WithFile):
@@ -108,7 +78,7 @@ class CODETALKER_OT_save_mapping(_WithFile):
     bl_description = "Write which shapes drive which keys into a file, for other rigs of this kind"
     bl_options = set()
 
-    def perform(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
+    def change(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
         path = self.path()
         write_mapping(path, mapping.of(obj))
         self.report({"INFO"}, f"Saved '{path.name}'")
@@ -119,7 +89,7 @@ class CODETALKER_OT_load_mapping(_WithFile):
     bl_label = "Load Mapping..."
     bl_description = "Take from a file which shapes drive which keys"
 
-    def perform(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
+    def change(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
         drives = read_mapping(self.path())
         fitting = next(
             (name for name, (_, shapes) in mapping.SETS.items() if drives.keys() & set(shapes)), None
@@ -129,7 +99,7 @@ class CODETALKER_OT_load_mapping(_WithFile):
         group = obj.codetalker.mapping
         if group.shape_set != fitting:
             group.shape_set = fitting
-        mapping.fill(obj, drives)
+        mapping_settings.fill(obj, drives)
         self.report({"INFO"}, existing.coverage(obj))
 
 
@@ -141,7 +111,7 @@ class CODETALKER_OT_add_companions(_OnMapping):
         "that have keys for it"
     )
 
-    def perform(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
+    def change(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
         chosen = [other for other in context.selected_objects if other.type == "MESH" and other != obj]
         known = set(mapping.companions(obj))
         found = [other for other in chosen or _siblings(obj) if other not in known]
@@ -160,7 +130,7 @@ class CODETALKER_OT_clear_companions(_OnMapping):
     bl_label = "Clear Meshes"
     bl_description = "Drive the target alone; the other meshes are as they were"
 
-    def perform(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
+    def change(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
         tuning.release(obj)
 
 

@@ -22,11 +22,10 @@ from ...model_files import ModelCard, read_card, read_face
 from ..bundles import models
 from ..mesh import readiness
 from ..mesh import target as targets
-from ..properties import chosen_model
-from ..retargeting import existing
-from ..setup.preferences import engine_settings
+from ..preferences import engine_settings
+from ..retargeting import existing, tuning
 from ..sound import sources, strips
-from ..writing import animation, keys, takes, tuning
+from ..writing import animation, keys, takes
 from . import styles
 from .preview import Portrait, portrait_of
 
@@ -97,7 +96,7 @@ def prepare(context: bpy.types.Context) -> Prepared:
     scene = context.scene
     settings = scene.codetalker
     source = sources.locate(context)
-    folder = chosen_model(settings)
+    folder = models.require_folder(settings)
     card = read_card(folder)
     face = read_face(folder, card)
     target = targets.read_target(settings.target, scene)
@@ -213,7 +212,7 @@ def checks(context: bpy.types.Context) -> list[Check]:
         found.append(Check("Audio", error.message))
     card, folder, model_reason = None, None, ""
     try:
-        folder = chosen_model(settings)
+        folder = models.require_folder(settings)
         card = models.card(folder)
     except UserError as error:
         model_reason = error.message

@@ -21,7 +21,7 @@ from ...job import messages
 from ...job.client import JobClient, error_of
 from ...job.estimate import Estimate, in_words
 from ...job.host import Host
-from ..setup.preferences import EngineSettings
+from ..preferences import EngineSettings
 from . import generation
 from .generation import Prepared
 from .preview import Preview

@@ -6,7 +6,7 @@ from ...contracts import Motion, Progress
 from ...errors import Cancelled
 from ...job import messages
 from ...job.client import JobClient
-from ..setup.preferences import EngineSettings
+from ..preferences import EngineSettings
 from .generation import Prepared
 
 

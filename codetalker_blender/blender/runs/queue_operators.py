@@ -6,21 +6,17 @@ from typing import TYPE_CHECKING
 
 import bpy
 
+from ...errors import UserError
+from ..buttons import Button
 from . import jobs
 
-if TYPE_CHECKING:
-    from bpy.stub_internal.rna_enums import OperatorReturnItems
 
-
-class _OfRuns(bpy.types.Operator):
+class _OfRuns(Button):
     """Can be pressed while there are any."""
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if jobs.current() is None:
-            cls.poll_message_set("Nothing is being generated")
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> UserError | None:
+        return UserError("Nothing is being generated.") if jobs.current() is None else None
 
 
 class CODETALKER_OT_cancel(_OfRuns):
@@ -38,9 +34,8 @@ class CODETALKER_OT_cancel(_OfRuns):
             options={"SKIP_SAVE", "HIDDEN"},
         )
 
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
+    def perform(self, context: bpy.types.Context) -> None:
         jobs.QUEUE.cancel(self.run)
-        return {"FINISHED"}
 
 
 class CODETALKER_OT_cancel_all(_OfRuns):
@@ -48,6 +43,5 @@ class CODETALKER_OT_cancel_all(_OfRuns):
     bl_label = "Cancel All"
     bl_description = "Stop the run that is going and all that wait, and leave the scene as it is"
 
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
+    def perform(self, context: bpy.types.Context) -> None:
         jobs.QUEUE.cancel_all()
-        return {"FINISHED"}

@@ -11,8 +11,8 @@ import bpy
 
 from ...checkup import Engine, Finding, check_installation
 from ...errors import Cancelled
+from ..preferences import engine_settings, models_folder, user_folder
 from . import ticker
-from .preferences import engine_settings, models_folder, user_folder
 
 log = logging.getLogger(__name__)
 

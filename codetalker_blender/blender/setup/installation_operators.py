@@ -14,10 +14,11 @@ from ...installation.installer import LEAST_BYTES, Installer
 from ...installation.machine import free_disk, gigabytes
 from ...installation.pins import engine_pins
 from ...installation.source import PackageSource, package_source
+from ..buttons import Button
+from ..layout import draw_text
+from ..preferences import PACKAGE, managed_environment, stored_preferences
 from ..runs import jobs
 from . import engine_setup, examination
-from .preferences import PACKAGE, managed_environment, stored_preferences
-from .preferences_layout import sentence
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
@@ -30,7 +31,7 @@ OFFLINE = EngineError(
 )
 
 
-class CODETALKER_OT_set_up_engine(bpy.types.Operator):
+class CODETALKER_OT_set_up_engine(Button):
     bl_idname = "codetalker.set_up_engine"
     bl_label = "Set Up Engine"
     bl_description = (
@@ -39,12 +40,15 @@ class CODETALKER_OT_set_up_engine(bpy.types.Operator):
     bl_options = {"INTERNAL"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        reason = _setup_obstacle()
-        if reason is not None and not bpy.app.background:
-            cls.poll_message_set(str(reason).rstrip("."))
-            return False
-        return True
+    def obstacle(cls, context: bpy.types.Context) -> UserError | None:
+        installer = engine_setup.current()
+        if installer is not None and installer.running:
+            return EngineError("An engine is being set up already.")
+        try:
+            managed_environment()
+            return OFFLINE if _source().needs_network and not bpy.app.online_access else None
+        except UserError as error:
+            return error
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[OperatorReturnItems]:
         if bpy.app.background:
@@ -62,110 +66,87 @@ class CODETALKER_OT_set_up_engine(bpy.types.Operator):
             "First the index is asked for the list of packages and their sizes; they are downloaded only "
             "when you have seen the list and agree.",
         ):
-            sentence(self.layout, text, width=_DIALOG_WIDTH)
+            draw_text(self.layout, context, text, width=_DIALOG_WIDTH)
 
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
-        try:
-            reason = _setup_obstacle()
-            if reason is not None:
-                raise reason
-            installer = Installer(managed_environment(), Path(sys.executable), engine_pins(), _source())
-            engine_setup.begin(installer)
-            if bpy.app.background:
-                _finish(installer)
-        except UserError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        return {"FINISHED"}
+    def perform(self, context: bpy.types.Context) -> None:
+        installer = Installer(managed_environment(), Path(sys.executable), engine_pins(), _source())
+        engine_setup.begin(installer)
+        if bpy.app.background:
+            _finish(installer)
 
 
-class CODETALKER_OT_download_engine(bpy.types.Operator):
+class CODETALKER_OT_download_engine(Button):
     bl_idname = "codetalker.download_engine"
     bl_label = "Download and Install"
     bl_description = "Fetch the packages of the list and install them into the extension's own folder"
     bl_options = {"INTERNAL"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def obstacle(cls, context: bpy.types.Context) -> UserError | None:
         installer = engine_setup.current()
         if installer is None or not installer.running or installer.stage != "agree":
-            cls.poll_message_set("There is no list of packages to agree to")
-            return False
-        return True
+            return EngineError("There is no list of packages to agree to.", "Press Set Up Engine.")
+        return None
 
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
-        installer = engine_setup.current()
-        if installer is not None:
-            installer.agree()
-        return {"FINISHED"}
+    def perform(self, context: bpy.types.Context) -> None:
+        engine_setup.current().agree()
 
 
-class CODETALKER_OT_cancel_engine_setup(bpy.types.Operator):
+class CODETALKER_OT_cancel_engine_setup(Button):
     bl_idname = "codetalker.cancel_engine_setup"
     bl_label = "Cancel Set-Up"
     bl_description = "Stop the set-up and remove what it has made so far"
     bl_options = {"INTERNAL"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def obstacle(cls, context: bpy.types.Context) -> UserError | None:
         installer = engine_setup.current()
         if installer is None or not installer.running:
-            cls.poll_message_set("No engine is being set up")
-            return False
-        return True
+            return EngineError("No engine is being set up.")
+        return None
 
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
-        installer = engine_setup.current()
-        if installer is not None:
-            installer.cancel()
-        return {"FINISHED"}
+    def perform(self, context: bpy.types.Context) -> None:
+        engine_setup.current().cancel()
 
 
-class CODETALKER_OT_remove_engine(bpy.types.Operator):
+class CODETALKER_OT_remove_engine(Button):
     bl_idname = "codetalker.remove_engine"
     bl_label = "Remove Engine"
     bl_description = "Delete the managed environment and all that was installed into it"
     bl_options = {"INTERNAL"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def obstacle(cls, context: bpy.types.Context) -> UserError | None:
         if jobs.current() is not None:
-            cls.poll_message_set("The engine is at work")
-            return False
-        return True
+            return EngineError("The engine is at work.", "Wait for the run's end, or cancel it.")
+        return None
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[OperatorReturnItems]:
         if bpy.app.background:
             return self.execute(context)
         return context.window_manager.invoke_confirm(self, event)
 
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
+    def perform(self, context: bpy.types.Context) -> None:
         jobs.QUEUE.close()  # its worker may still be resting after the last run
         engine_setup.close_current()
         examination.close_current()
-        try:
-            environment = managed_environment()
-            environment.remove()
-        except UserError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+        environment = managed_environment()
+        environment.remove()
         self.report({"INFO"}, f"'{environment.folder}' is removed")
-        return {"FINISHED"}
 
 
-class CODETALKER_OT_check_installation(bpy.types.Operator):
+class CODETALKER_OT_check_installation(Button):
     bl_idname = "codetalker.check_installation"
     bl_label = "Check Installation"
     bl_description = "Look at everything a run needs, and generate a second of speech"
     bl_options = {"INTERNAL"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def obstacle(cls, context: bpy.types.Context) -> UserError | None:
         found = examination.current()
         if found is not None and found.running:
-            cls.poll_message_set("The installation is being checked")
-            return False
-        return True
+            return EngineError("The installation is being checked already.")
+        return None
 
     def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
         found = examination.begin()
@@ -178,39 +159,35 @@ class CODETALKER_OT_check_installation(bpy.types.Operator):
         return {"CANCELLED"} if failed else {"FINISHED"}
 
 
-class CODETALKER_OT_copy_report(bpy.types.Operator):
+class CODETALKER_OT_copy_report(Button):
     bl_idname = "codetalker.copy_report"
     bl_label = "Copy to Clipboard"
     bl_description = "Copy the report of the check, ready to paste; your home folder's name is left out"
     bl_options = {"INTERNAL"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def obstacle(cls, context: bpy.types.Context) -> UserError | None:
         found = examination.current()
         if found is None or found.running:
-            cls.poll_message_set("There is no report yet: press Check Installation")
-            return False
-        return True
+            return EngineError("There is no report yet.", "Press Check Installation.")
+        return None
 
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
-        found = examination.current()
-        if found is not None:
-            context.window_manager.clipboard = checkup.report(found.findings)
-        return {"FINISHED"}
+    def perform(self, context: bpy.types.Context) -> None:
+        context.window_manager.clipboard = checkup.report(examination.current().findings)
 
 
-class CODETALKER_OT_open_preferences(bpy.types.Operator):
+class CODETALKER_OT_open_preferences(Button):
     bl_idname = "codetalker.open_preferences"
     bl_label = "Open Preferences"
     bl_description = "Show the preferences of this extension, where the engine is chosen and set up"
     bl_options = {"INTERNAL"}
 
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
+    def perform(self, context: bpy.types.Context) -> None:
         if stored_preferences() is None:
-            self.report({"ERROR"}, "This extension is not enabled in Blender's preferences")
-            return {"CANCELLED"}
+            raise EngineError(
+                "This extension is not enabled in Blender's preferences.", "Enable it under Add-ons."
+            )
         bpy.ops.preferences.addon_show(module=PACKAGE)
-        return {"FINISHED"}
 
 
 CLASSES = (
@@ -231,20 +208,6 @@ def _source() -> PackageSource:
         return package_source("auto", "")
     device = stored.setup_device if sys.platform != "darwin" else "auto"
     return package_source(device, bpy.path.abspath(stored.package_index))
-
-
-def _setup_obstacle() -> UserError | None:
-    """Why no engine can be set up just now, or None."""
-    installer = engine_setup.current()
-    if installer is not None and installer.running:
-        return EngineError("An engine is being set up already.")
-    try:
-        managed_environment()
-        if _source().needs_network and not bpy.app.online_access:
-            return OFFLINE
-    except UserError as error:
-        return error
-    return None
 
 
 def _finish(installer: Installer) -> None:

@@ -1,4 +1,4 @@
-"""What the extension's panels have in common: their place, and how they show properties."""
+"""What the panels of the sidebar have in common: their place."""
 
 from __future__ import annotations
 
@@ -13,10 +13,3 @@ class SidebarPanel(bpy.types.Panel):
     bl_category = "CodeTalker"
     bl_space_type: Literal["VIEW_3D", "SEQUENCE_EDITOR"] = "VIEW_3D"
     bl_region_type = "UI"
-
-
-def for_properties(layout: bpy.types.UILayout) -> bpy.types.UILayout:
-    """The same layout, with names beside values and without dots for keyframes."""
-    layout.use_property_split = True
-    layout.use_property_decorate = False
-    return layout

@@ -10,12 +10,13 @@ import bpy
 
 from ...errors import Cancelled, UserError
 from ...job.client import JobError
+from ..buttons import Button
+from ..preferences import engine_settings
+from ..retargeting import tuning
 from ..runs import generation, jobs
 from ..runs.inset import Inset
 from ..runs.inset import redraw as redraw_views
 from ..runs.status import StatusText, line_of
-from ..setup.preferences import engine_settings
-from ..writing import tuning
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
@@ -184,70 +185,51 @@ class CODETALKER_OT_generate(bpy.types.Operator):
             )
 
 
-class _OnTarget(bpy.types.Operator):
-    """Does one thing to the scene's target, or says in one sentence why not."""
-
-    bl_options = {"UNDO"}
-
-    @staticmethod
-    def obstacle(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> UserError | None:
-        """Why it cannot be done, or None."""
-        raise NotImplementedError
-
-    def perform(self, obj: bpy.types.Object, scene: bpy.types.Scene) -> None:
-        """Do it.  Raises UserError."""
-        raise NotImplementedError
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if bpy.app.background:
-            # As for generating: execute() says what is wrong.
-            return True
-        refusal = cls.obstacle(context.scene.codetalker.target, context.scene)
-        if refusal is not None:
-            cls.poll_message_set(str(refusal).rstrip("."))
-        return refusal is None
-
-    def execute(self, context: bpy.types.Context) -> set[OperatorReturnItems]:
-        try:
-            self.perform(context.scene.codetalker.target, context.scene)
-        except UserError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        return {"FINISHED"}
-
-
-class CODETALKER_OT_rewrite(_OnTarget):
+class CODETALKER_OT_rewrite(Button):
     bl_idname = "codetalker.rewrite"
     bl_label = "Apply Settings"
     bl_description = "Write the target's animation anew as Output and Tuning say; the model does not run"
-    obstacle = staticmethod(tuning.obstacle)
+    bl_options = {"UNDO"}
 
-    def perform(self, obj: bpy.types.Object, scene: bpy.types.Scene) -> None:
-        outcome = tuning.rewrite(obj, scene)
+    @classmethod
+    def obstacle(cls, context: bpy.types.Context) -> UserError | None:
+        return tuning.obstacle(context.scene.codetalker.target, context.scene)
+
+    def perform(self, context: bpy.types.Context) -> None:
+        obj = context.scene.codetalker.target
+        outcome = tuning.rewrite(obj, context.scene)
         if outcome.warning:
             self.report({"WARNING"}, outcome.warning)
         self.report({"INFO"}, f"'{obj.name}': {outcome}")
 
 
-class CODETALKER_OT_reset_tuning(_OnTarget):
+class CODETALKER_OT_reset_tuning(Button):
     bl_idname = "codetalker.reset_tuning"
     bl_label = "Reset"
     bl_description = "Set all tuning sliders back, so that the target moves as the model made it"
-    obstacle = staticmethod(tuning.obstacle)
+    bl_options = {"UNDO"}
 
-    def perform(self, obj: bpy.types.Object, scene: bpy.types.Scene) -> None:
-        tuning.reset(obj, scene)
+    @classmethod
+    def obstacle(cls, context: bpy.types.Context) -> UserError | None:
+        return tuning.obstacle(context.scene.codetalker.target, context.scene)
+
+    def perform(self, context: bpy.types.Context) -> None:
+        tuning.reset(context.scene.codetalker.target, context.scene)
 
 
-class CODETALKER_OT_remove(_OnTarget):
+class CODETALKER_OT_remove(Button):
     bl_idname = "codetalker.remove"
     bl_label = "Remove CodeTalker Animation"
     bl_description = (
         "Remove the keys, curves and sound that this extension added for the target; all else stays as it is"
     )
-    obstacle = staticmethod(tuning.unanimated)
+    bl_options = {"UNDO"}
 
-    def perform(self, obj: bpy.types.Object, scene: bpy.types.Scene) -> None:
-        generation.remove(obj, scene)
+    @classmethod
+    def obstacle(cls, context: bpy.types.Context) -> UserError | None:
+        return tuning.unanimated(context.scene.codetalker.target, context.scene)
+
+    def perform(self, context: bpy.types.Context) -> None:
+        obj = context.scene.codetalker.target
+        generation.remove(obj, context.scene)
         self.report({"INFO"}, f"'{obj.name}' is as it was without CodeTalker")

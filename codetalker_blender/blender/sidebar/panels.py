@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import textwrap
-from typing import Any
-
 import bpy
 
 from ...errors import UserError
-from ..bundles import model_panels, models
+from ..bundles import models
+from ..layout import draw_text, for_properties
 from ..mesh.demo_head import CODETALKER_OT_add_demo_head
+from ..retargeting import tuning
 from ..runs import generation, jobs, status
 from ..setup.installation_operators import CODETALKER_OT_open_preferences
 from ..sound import sources
-from ..writing import tuning
-from . import presets
-from .base import SidebarPanel, for_properties
+from . import model_panels, presets
+from .base import SidebarPanel
 from .operators import (
     CODETALKER_OT_generate,
     CODETALKER_OT_remove,
@@ -24,10 +22,6 @@ from .operators import (
 )
 
 NOT_MARKED = "Not marked on this model's face"
-#: Of a label, in pixels at a scale of 1; letters on average, icon with the margins of a sidebar.
-LETTER_WIDTH, ICON_WIDTH = 6.2, 66
-#: Letters in a line where there is no region to fit it into.
-WIDEST_LINE = 1000
 #: What the regions are called beside their sliders.
 REGION_LABELS = {"mouth": "Mouth", "jaw": "Jaw", "upper_face": "Upper Face", "eyelids": "Eyelids"}
 
@@ -133,16 +127,6 @@ def draw_run(layout: bpy.types.UILayout, context: bpy.types.Context, label: str)
         draw_text(column, context, str(check), "ERROR" if check.reason else "CHECKMARK")
         if check.label == "Engine" and check.reason:
             column.operator(CODETALKER_OT_open_preferences.bl_idname, icon="PREFERENCES")
-
-
-def draw_text(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: Any) -> None:
-    """A sentence in as many lines as the sidebar's width takes; Blender would cut it off."""
-    width = WIDEST_LINE
-    if context.region is not None:
-        pixels = context.region.width / context.preferences.system.ui_scale
-        width = max(24, int((pixels - ICON_WIDTH) / LETTER_WIDTH))
-    for index, line in enumerate(textwrap.wrap(text, width) or [""]):
-        layout.label(text=line, icon="BLANK1" if index else icon)
 
 
 def _draw_output(

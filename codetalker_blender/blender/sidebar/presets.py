@@ -6,17 +6,14 @@ file and runs it again; while it sets one value after the other, the target's an
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import bpy
 from bl_operators.presets import AddPresetBase
 from bl_ui.utils import PresetPanel
 
-from ...errors import UserError
-from ..writing import tuning
+from ..retargeting import follow, tuning
 
-log = logging.getLogger(__name__)
 FOLDER = "codetalker/settings"
 #: In this order: another model forgets the styles.
 SCENE_SETTINGS = (
@@ -62,24 +59,18 @@ class CODETALKER_PT_presets(PresetPanel, bpy.types.Panel):
     preset_operator = "script.execute_preset"
     preset_add_operator = CODETALKER_OT_add_preset.bl_idname
 
-    #: Whether a preset is being loaded.
-    loading = False
-
     @staticmethod
     def reset_cb(context: bpy.types.Context, filepath: str) -> None:
         """Blender calls it before it loads a preset."""
-        CODETALKER_PT_presets.loading = True
+        follow.hold()
 
     @staticmethod
     def post_cb(context: bpy.types.Context, filepath: str) -> None:
         """Blender calls it afterwards, also when loading has failed."""
-        CODETALKER_PT_presets.loading = False
+        follow.go_on()
         obj = context.scene.codetalker.target
-        if tuning.obstacle(obj, context.scene) is None and not tuning.is_applied(obj):
-            try:
-                tuning.rewrite(obj, context.scene)
-            except UserError as error:  # the panel, too, says that the settings are not applied
-                log.warning("The settings of '%s' are not applied: %s", obj.name, error)
+        if obj is not None and not tuning.is_applied(obj):
+            follow.apply(obj, context.scene)
 
 
 def _settings_in(group: bpy.types.PropertyGroup) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import bpy
 
+from ..layout import for_properties
 from . import panels
-from .base import SidebarPanel, for_properties
+from .base import SidebarPanel
 
 LABEL = "Animate from Active Strip"
 

@@ -8,9 +8,10 @@ import bpy
 from bpy.app.translations import pgettext_iface as iface_
 
 from ...errors import BundleError
-from ..properties import CODETALKER_PG_scene, model_path
-from ..sidebar.base import SidebarPanel, for_properties
-from . import import_buttons, imports, library, models
+from ..bundles import import_buttons, imports, library, models
+from ..layout import for_properties
+from ..properties import CODETALKER_PG_scene
+from .base import SidebarPanel
 
 PARENT = "CODETALKER_PT_generate"
 #: What the panel calls the stages of an import.
@@ -32,7 +33,7 @@ class CODETALKER_PT_model(SidebarPanel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        folder = model_path(context.scene.codetalker)
+        folder = models.chosen_folder(context.scene.codetalker)
         if folder is None:
             layout.label(text="No model is chosen", icon="INFO")
         else:
@@ -75,7 +76,7 @@ class CODETALKER_PT_import(SidebarPanel):
 def draw_style(layout: bpy.types.UILayout, settings: CODETALKER_PG_scene) -> None:
     """The style and, where the model has several, the second one and the mix of the two."""
     layout.prop(settings, "style")
-    folder = model_path(settings)
+    folder = models.chosen_folder(settings)
     card = models.card_or_none(folder) if folder else None
     if card is None or len(card.styles) < 2:
         return

@@ -1,4 +1,7 @@
-"""What belongs to this machine and not to a scene: the engine's Python, how jobs run, model folder."""
+"""What belongs to this machine and not to a scene: the engine's Python, how jobs run, model folder.
+
+Read here; setup/preferences_page.py is where it is set.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,17 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import bpy
 
-from ...errors import EngineError, UserError
-from ...installation.environment import ManagedEnvironment
-from ...installation.pins import engine_pins
-from ...installation.probe import Probe, probe
-from ...installation.source import CUDA_INDEX_EXAMPLE
-from ...job.process import worker_environment
-from .. import compat
+from ..errors import EngineError, UserError
+from ..installation.environment import ManagedEnvironment
+from ..installation.pins import engine_pins
+from ..installation.probe import Probe, probe
+from ..job.process import worker_environment
 
 #: The extension's own module name, whatever repository it is installed from.
-PACKAGE = __package__.rsplit(".", 2)[0]
+PACKAGE = __package__.rpartition(".")[0]
 #: Names the engine's Python where the preferences do not (render farms, tests).
 PYTHON_VARIABLE = "CODETALKER_ENGINE_PYTHON"
 
@@ -30,90 +30,6 @@ DEVICES = (
     ("cuda", "CUDA", "An NVIDIA graphics card"),
     ("mps", "Metal", "An Apple graphics card"),
 )
-ENGINES = (
-    ("BUNDLED", "Bundled", "The libraries in Blender's own Python, as a full package brings them"),
-    ("OWN", "Own Environment", "A Python of your own that has the libraries"),
-    ("MANAGED", "Managed", "An environment that the extension sets up, on demand, in its own folder"),
-)
-SETUP_DEVICES = (
-    ("cpu", "CPU", "The smallest download, for any computer"),
-    (
-        "cuda",
-        "NVIDIA",
-        "Several GB, for NVIDIA graphics cards; on Windows it needs a package index that has it",
-    ),
-)
-
-
-def _name_python(preferences: CODETALKER_AP_preferences, context: bpy.types.Context) -> None:
-    """Naming a Python means to use it; it is run once, to see what it has."""
-    if preferences.engine_python:
-        preferences.engine = "OWN"
-        python = Path(bpy.path.abspath(preferences.engine_python))
-        _probes[python] = probe(python, engine_pins(), worker_environment())
-
-
-class CODETALKER_AP_preferences(bpy.types.AddonPreferences):
-    bl_idname = PACKAGE
-
-    if TYPE_CHECKING:
-        engine: str
-        engine_python: str
-        setup_device: str
-        package_index: str
-        job_mode: str
-        device: str
-        models_folder: str
-    else:
-        engine: bpy.props.EnumProperty(
-            name="Engine",
-            description="Where the libraries that run the model (torch and others) come from",
-            items=ENGINES,
-            default="BUNDLED",
-        )
-        engine_python: bpy.props.StringProperty(
-            name="Engine Python",
-            description="Python that has torch and the other libraries; it is run once to see what it has",
-            subtype="FILE_PATH",
-            options=compat.PATH_OPTIONS,
-            update=_name_python,
-        )
-        setup_device: bpy.props.EnumProperty(
-            name="Set Up For",
-            description="The processor or graphics card that the managed engine is going to use",
-            items=SETUP_DEVICES,
-            default="cpu",
-        )
-        package_index: bpy.props.StringProperty(
-            name="Package Index",
-            description=(
-                f"Where torch comes from, such as {CUDA_INDEX_EXAMPLE} for NVIDIA cards on Windows, or a "
-                "folder of wheels, which needs no network; empty is PyPI's, or the CPU's own on Linux"
-            ),
-        )
-        job_mode: bpy.props.EnumProperty(
-            name="Run the Model",
-            items=(
-                ("auto", "Automatic", "In a worker process, or inside Blender when it runs without a window"),
-                ("worker", "In a Worker Process", "A crash or lack of memory cannot harm the open scene"),
-                ("inside", "Inside Blender", "Needs torch in Blender's own Python"),
-            ),
-            default="auto",
-        )
-        device: bpy.props.EnumProperty(
-            name="Device", description="Where the model runs", items=DEVICES, default="auto"
-        )
-        models_folder: bpy.props.StringProperty(
-            name="Models",
-            description="Folder of your own model bundles; empty uses the extension's user folder",
-            subtype="DIR_PATH",
-            options=compat.PATH_OPTIONS,
-        )
-
-    def draw(self, context: bpy.types.Context) -> None:
-        from . import preferences_layout  # noqa: PLC0415 - it shows much that imports this file
-
-        preferences_layout.draw(self.layout, self)
 
 
 @dataclass(frozen=True)
@@ -202,16 +118,20 @@ def managed_environment() -> ManagedEnvironment:
     return ManagedEnvironment(folder / "engine")
 
 
+def probe_python(python: Path) -> None:
+    """Run a Python that the user named once, to see what it has."""
+    _probes[python] = probe(python, engine_pins(), worker_environment())
+
+
 def known_python(python: Path) -> Probe | None:
     """What is known of a Python that the user named, or None."""
     return _probes.get(python)
 
 
-def stored_preferences() -> CODETALKER_AP_preferences | None:
+def stored_preferences() -> bpy.types.AddonPreferences | None:
     """The extension's preferences; None where it was registered without being enabled."""
     addon: bpy.types.Addon | None = bpy.context.preferences.addons.get(PACKAGE)
-    stored = addon.preferences if addon else None
-    return stored if isinstance(stored, CODETALKER_AP_preferences) else None
+    return addon.preferences if addon else None
 
 
 def _has_torch() -> bool:

@@ -17,9 +17,9 @@ from ...face import compact
 from ...face.fit import fit_similarity
 from ...face.tuning import SEEDS, Tuning, tune
 from ..mesh import target as targets
-from ..retargeting import existing, mapping
-from . import animation, keys, takes
-from .takes import Placed
+from ..writing import animation, keys, takes
+from ..writing.takes import Placed
+from . import existing, mapping
 
 log = logging.getLogger(__name__)
 #: The property of ``object.codetalker`` that belongs to a region: strength, smoothing.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import bpy
 
-from ..sidebar.base import SidebarPanel, for_properties
-from ..sidebar.panels import CODETALKER_PT_generate, draw_text
-from . import existing, mapping, mapping_buttons
+from ..layout import draw_text, for_properties
+from ..retargeting import existing, mapping, mapping_buttons, mapping_settings
+from .base import SidebarPanel
+from .panels import CODETALKER_PT_generate
 
 #: So many names of a kind are listed.
 LISTED = 8
@@ -29,8 +30,8 @@ class CODETALKER_UL_drives(bpy.types.UIList):
         index: int = 0,
         flt_flag: int = 0,
     ) -> None:
-        assert isinstance(data, mapping.CODETALKER_PG_mapping)
-        assert isinstance(item, mapping.CODETALKER_PG_drive)
+        assert isinstance(data, mapping_settings.CODETALKER_PG_mapping)
+        assert isinstance(item, mapping_settings.CODETALKER_PG_drive)
         row = layout.row(align=True)
         row.use_property_split = False  # the panel's would leave the list's left half empty
         control = data.controls.get(item.shape)
@@ -84,7 +85,7 @@ def _draw_found(layout: bpy.types.UILayout, context: bpy.types.Context, obj: bpy
         draw_text(column, context, f"{doubt.key}: {doubt.reason}", "QUESTION")
 
 
-def _draw_rows(layout: bpy.types.UILayout, group: mapping.CODETALKER_PG_mapping) -> None:
+def _draw_rows(layout: bpy.types.UILayout, group: mapping_settings.CODETALKER_PG_mapping) -> None:
     row = layout.row()
     row.template_list(CODETALKER_UL_drives.bl_idname, "", group, "drives", group, "active_drive", rows=6)
     row.operator(mapping_buttons.CODETALKER_OT_add_drive.bl_idname, text="", icon="ADD")
