@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from codetalker_blender.engine.code_loop import CodeLoop, CodeSampler
 from codetalker_blender.engine.codebook import Codec
 from codetalker_blender.engine.query import CodeQuery
+from tests.bench import batch_row
 from tests.bench.__main__ import run
 from tests.bench.floor import clip_parts, floor_line, floor_record, heard_macs, whole_decode_macs
 from tests.bench.plain import plain_codes
@@ -259,3 +260,13 @@ def test_the_plot_needs_two_lengths(tmp_path: Path) -> None:
     assert write_plot(path, [*rows, Row("half", 60.0, fast_s=80.0)])
     assert path.read_bytes().startswith(b"\x89PNG")
     assert [file.name for file in path.parent.iterdir()] == ["lengths.png"]
+
+
+def test_a_batch_makes_the_very_files_of_its_yardstick(
+    default_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_row, "CLIP_COUNT", 2)
+    row = batch_row.batch_row(Request("batch", "default", 0.5))
+    assert row.objections() == []
+    assert row.config == "2 clips" and row.plain_s and row.fast_s
+    assert "times the processor's time" in row.notes[0]

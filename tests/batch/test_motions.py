@@ -18,6 +18,7 @@ import soundfile
 
 from codetalker_blender.motion_files import read_motion
 from tests.batch.running import ENVIRONMENT, inodes, manifest, run
+from tests.bench.batch_row import resident_pages
 from tests.engine.tiny import tiny_bundle
 
 PACKAGE = (sys.executable, "-m", "codetalker_blender")
@@ -135,14 +136,8 @@ def test_memory_does_not_grow_with_the_rows(default_bundle: Path, tmp_path: Path
     )  # fmt: skip
     resident: dict[int, int] = {}
     while process.poll() is None:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        # The worker is started by a thread, which the kernel counts apart.
-        for task in Path(f"/proc/{process.pid}/task").glob("*/children"):
-            children += task.read_text().split()
-        for child in set(children):
-            statm = Path(f"/proc/{child}/statm")
-            if statm.exists():
-                resident[len(list(out.glob("*.npz")))] = int(statm.read_text().split()[1])
+        if pages := resident_pages(process.pid):
+            resident[len(list(out.glob("*.npz")))] = pages
         time.sleep(0.05)
     assert process.returncode == 0
     early = max(pages for rows, pages in resident.items() if 10 <= rows < 20)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: What ``--rows`` may name; ``tiny`` takes seconds and shows that the benchmark itself works.
-NAMES = ("default", "vocaset", "biwi", "speech", "fast", "lengths", "hour", "tiny")
+NAMES = ("default", "vocaset", "biwi", "speech", "fast", "lengths", "hour", "batch", "tiny")
 USUAL = ("default", "vocaset", "biwi", "speech")
 #: What ``--profile`` may name.
 PROFILED = ("vocaset", "biwi", "half", "tiny")
 HALF_LENGTHS_S = (20.0, 60.0, 300.0)
 DEFAULT_LENGTHS_S = (10.0, 60.0, 600.0)
 DEFAULT_S, HOUR_S, TINY_S = 60.0, 3600.0, 4.0
+CLIP_COUNT, CLIP_S = 200, 3.0
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,10 @@ class Request:
     """One row to measure.
 
     kind: "codes" (plain loop and the engine's), "precision" (the engine's loop exact and fast), "sound"
-        (a whole bundle, sound to offsets), "file" (a whole bundle into a file), "speech" (the encoder)
+        (a whole bundle, sound to offsets), "file" (a whole bundle into a file), "speech" (the encoder),
+        "batch" (CLIP_COUNT clips by the batch command, and by nothing but the engine)
     size: a name of ``sizes.py``, or "default" for the shipped bundle
-    seconds: of sound, or of noise in place of speech features
+    seconds: of a clip, of sound or of noise in place of speech features
     device: as torch names it
     """
 
@@ -49,6 +51,7 @@ def expand(names: Sequence[str], seconds: float, device: str = "cpu") -> list[Re
             *(("sound", "default", length) for length in DEFAULT_LENGTHS_S),
         ],
         "hour": [("file", "default", HOUR_S)],
+        "batch": [("batch", "default", CLIP_S)],
         "tiny": [("codes", "tiny", TINY_S)],
     }
     return [Request(kind, size, length, device) for name in names for kind, size, length in rows[name]]

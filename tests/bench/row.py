@@ -30,6 +30,7 @@ from codetalker_blender.errors import EngineError
 from codetalker_blender.motion_files import motion_writer
 from codetalker_blender.resources import default_model
 
+from .batch_row import batch_row
 from .floor import floor_line, floor_record
 from .machine import OtherLoad, cpu_model, peak_memory_gib
 from .plain import PlainCodes, plain_codes
@@ -239,6 +240,7 @@ MEASURES: dict[str, Callable[[Request], Row]] = {
     "sound": sound_row,
     "file": file_row,
     "speech": speech_row,
+    "batch": batch_row,
 }
 
 
