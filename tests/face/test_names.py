@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from codetalker_blender.face.names import (
 from codetalker_blender.face.shape_names import ARKIT, VISEMES, mirrored_pairs
 
 from .vendor_lists import ARKIT_RIGS, AUDIO2FACE, CC3, CC4_EXTENDED, VENDORS, VISEME_RIGS, VROID
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def keys_of(mapping: NameMapping, shape: str) -> list[str]:
@@ -205,34 +208,38 @@ def test_pairs_move_alike_on_a_face_that_looks_aside() -> None:
     assert len(pairs) == 18
 
 
+def some(names: Iterable[str], most: int = 3) -> str:
+    """The first few names, and how many more."""
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(f"`{name}`" for name in listed[:most]) + more
+
+
 def coverage() -> str:
-    """A table: how many keys and shapes of each vendor's list find each other."""
+    """A table for the guide: how many keys and shapes of each vendor's list find each other."""
     lines = [
-        "| vendor | keys | mapped | doubtful | ARKit of 52 | visemes of 15 |",
-        "|---|---|---|---|---|---|",
+        "| rig | keys | mapped | ARKit of 52 | visemes of 15 | left alone | doubtful |",
+        "|---|---|---|---|---|---|---|",
     ]
     for vendor, keys in VENDORS.items():
-        shapes, visemes = match(ARKIT, keys), match(VISEMES, keys)
-        driven = {
-            drive.key
-            for mapping in (shapes.mapping, visemes.mapping)
-            for drives in mapping.values()
-            for drive in drives
-        }
-        doubtful = len(doubted(shapes) | doubted(visemes))
-        row = (vendor, len(keys), len(driven), doubtful, len(shapes.mapping), len(visemes.mapping))
-        lines.append("| " + " | ".join(map(str, row)) + " |")
+        found = [match(ARKIT, keys), match(VISEMES, keys)]
+        driven = {drive.key for one in found for drives in one.mapping.values() for drive in drives}
+        doubtful = [key for key in keys if any(key in doubted(one) for one in found)]
+        alone = [key for key in keys if key not in driven and key not in doubtful]
+        counts = (len(keys), len(driven), *(len(one.mapping) for one in found))
+        lines.append("| " + " | ".join(map(str, (vendor, *counts, some(alone), some(doubtful)))) + " |")
     return "\n".join(lines)
 
 
-def test_coverage_per_vendor() -> None:
-    table = coverage()
-    print(table)  # shown by pytest -s
-    counts = {line.split(" | ")[0].strip("| "): line for line in table.splitlines()[2:]}
+def test_the_guide_has_the_coverage() -> None:
+    """To make it anew: python -c "from tests.face.test_names import coverage; print(coverage())"."""
+    assert coverage() in (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
 
+
+def test_coverage_per_vendor() -> None:
     def numbers(vendor: str) -> tuple[int, int]:
-        *_, shapes, visemes = counts[vendor].strip(" |").split(" | ")
-        return int(shapes), int(visemes)
+        keys = VENDORS[vendor]
+        return len(match(ARKIT, keys).mapping), len(match(VISEMES, keys).mapping)
 
     assert numbers("Rocketbox") == (52, 15)
     assert numbers("CC4 with visemes") == (51, 14), "tongueOut and silence have no key"
