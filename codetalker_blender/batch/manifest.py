@@ -22,7 +22,7 @@ from ..model_files import CONFIG_FILE
 #: What a folder's files must end in to be taken for speech.
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
 #: Columns that name files to read.
-INPUTS = ("audio", "blend")
+INPUTS = ("audio", "blend", "mapping")
 #: What stands between several values in one cell.
 SEPARATOR = ";"
 NAME = "name"

@@ -14,7 +14,7 @@ from codetalker_blender.errors import UserError
 from tests.batch import copying
 
 PROGRAM = Program(
-    options=("blend", "model", "style", "device", "loud", "save", "export"),
+    options=("blend", "mapping", "model", "style", "device", "loud", "save", "export"),
     switches=("loud",),
     outputs=("save", "export"),
     default_output=("save", ".blend"),
@@ -72,7 +72,8 @@ def fingerprint(task: Task) -> str:
 def task(tmp_path: Path) -> Task:
     (tmp_path / "a.wav").write_bytes(b"sound")
     (tmp_path / "h.blend").write_bytes(b"head")
-    (one,) = tasks(tmp_path, "audio,blend,style\na.wav,h.blend,calm\n")
+    (tmp_path / "m.json").write_bytes(b"mapping")
+    (one,) = tasks(tmp_path, "audio,blend,mapping,style\na.wav,h.blend,m.json,calm\n")
     return one
 
 
@@ -85,9 +86,12 @@ def rewrite(path: Path) -> None:
     [
         lambda folder: rewrite(folder / "a.wav"),
         lambda folder: rewrite(folder / "h.blend"),
-        lambda folder: (folder / "list.csv").write_text("audio,blend,style\na.wav,h.blend,loud\n"),
+        lambda folder: rewrite(folder / "m.json"),
         lambda folder: (folder / "list.csv").write_text(
-            "audio,blend,style,save\na.wav,h.blend,calm,b.blend\n"
+            "audio,blend,mapping,style\na.wav,h.blend,m.json,loud\n"
+        ),
+        lambda folder: (folder / "list.csv").write_text(
+            "audio,blend,mapping,style,save\na.wav,h.blend,m.json,calm,b.blend\n"
         ),
     ],
 )
@@ -104,7 +108,7 @@ def test_the_hash_does_not_change_with_time_place_or_device(tmp_path: Path, task
     before = fingerprint(task)
     (tmp_path / "a.wav").rename(tmp_path / "b.wav")
     (tmp_path / "a.wav").write_bytes(b"sound")
-    (again,) = tasks(tmp_path, "audio,blend,style,device\na.wav,h.blend,calm,cpu\n")
+    (again,) = tasks(tmp_path, "audio,blend,mapping,style,device\na.wav,h.blend,m.json,calm,cpu\n")
     moved = replace(again, record=str(tmp_path / "elsewhere.json"), number=9)
     assert fingerprint(moved) == before
 
@@ -114,7 +118,7 @@ def test_the_hash_knows_the_models_files(tmp_path: Path, task: Task, default_bun
     copy.mkdir()
     for file in default_bundle.iterdir():
         (copy / file.name).symlink_to(file)
-    with_model = replace(task, inputs=(*task.inputs[:2], str(copy)))
+    with_model = replace(task, inputs=(*task.inputs[:-1], str(copy)))
     assert fingerprint(with_model) == fingerprint(task)
     config = (copy / "config.json").read_text()
     (copy / "config.json").unlink()

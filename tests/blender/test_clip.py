@@ -102,6 +102,8 @@ def test_a_video_is_one_file(
         (["--export", "a.fbx"], "'.fbx' is no format"),
         (["--export", "a.mdd", "--render", "a.mdd"], "is a file"),
         (["--save", "a.blend", "--max-error-mm", "0"], "The maximum error is 0.0 mm"),
+        (["--save", "a.blend", "--mapping", "m.json"], "Add --output-mode existing"),
+        (["--save", "a.blend", "--output-mode", "existing", "--mapping", "m.json"], "cannot be read"),
         (["--save", "a.blend", "--object", "Camera"], "is a camera, not a mesh"),
     ],
 )

@@ -12,6 +12,9 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
+from codetalker_blender.face.mapping_files import write_mapping
+from codetalker_blender.face.names import Drive
+from tests.blender import scenes
 from tests.blender.conftest import write_buzz
 from tests.blender.test_command import ROOT, command
 
@@ -58,12 +61,22 @@ def save_heads(path: Path, names: list[str]) -> None:
     bpy.ops.wm.save_as_mainfile(filepath=str(path), compress=True)
 
 
+def save_rig(path: Path) -> None:
+    """A box with one key, whose name says nothing to the automatic mapping."""
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    scenes.add_mesh("Rig", scenes.sheet_vertices(), scenes.sheet_quads()).shape_key_add(name="Basis")
+    bpy.data.objects["Rig"].shape_key_add(name="Kiefer", from_mix=False).value = 0.0
+    bpy.ops.wm.save_as_mainfile(filepath=str(path))
+
+
 @pytest.fixture
 def studio(blender: None, default_bundle: Path, tmp_path: Path) -> Path:
     """A folder with all that the recipes name."""
     save_heads(tmp_path / "head.blend", ["Head"])
     save_heads(tmp_path / "scenes" / "kitchen.blend", ["Anna", "Ben"])
     save_heads(tmp_path / "scenes" / "street.blend", ["Anna"])
+    save_rig(tmp_path / "scenes" / "rig.blend")
+    write_mapping(tmp_path / "scenes" / "rig.json", {"jawOpen": (Drive("Kiefer"),)})
     for name in ("line", "dialogue/010", "dialogue/020", "dialogue/030", "recordings/a", "recordings/s1/b"):
         path = tmp_path / f"{name}.wav"
         path.parent.mkdir(exist_ok=True, parents=True)
@@ -87,7 +100,7 @@ def test_a_recipe_does_what_it_says(engine_python: str, studio: Path, recipe: st
     report = json.loads(done.stdout)
     assert report["status"] == "done"
     rows = report.get("rows", [report])
-    assert len(rows) == {"recordings": 2, "shots.csv": 3}.get(arguments[1], 1)
+    assert len(rows) == {"recordings": 2, "shots.csv": 4}.get(arguments[1], 1)
     for row in rows:
         outputs = [studio / path for path in row["outputs"]]
         assert outputs
@@ -95,6 +108,11 @@ def test_a_recipe_does_what_it_says(engine_python: str, studio: Path, recipe: st
     heads = [Path(path) for row in rows for path in row["outputs"] if path.endswith(".blend")]
     if heads:
         bpy.ops.wm.open_mainfile(filepath=str(studio / heads[-1]))
-        speaking = [obj for obj in bpy.data.objects if obj.type == "MESH" and obj.data.shape_keys]
-        names = [key.name for obj in speaking for key in obj.data.shape_keys.key_blocks]
-        assert any(name.startswith("CodeTalker") for name in names)
+        meshes = [obj.data for obj in bpy.data.objects if obj.type == "MESH" and obj.data.shape_keys]
+        assert any(mesh.shape_keys.get("codetalker") is not None for mesh in meshes)
+    if "--mapping" in recipe:
+        key, values = bpy.data.objects["Rig"].data.shape_keys, []
+        for frame in range(report["first_frame"], report["last_frame"] + 1):
+            bpy.context.scene.frame_set(frame)
+            values.append(key.key_blocks["Kiefer"].value)
+        assert max(values) > 1.2 * min(values) >= 0.0

@@ -23,6 +23,7 @@ from ..bundles import models
 from ..interchange.exports import ENDINGS, Performance
 from ..preferences import DEVICES, EngineSettings, engine_settings, models_folder
 from ..properties import CODETALKER_PG_scene
+from ..retargeting import mapping_settings
 from ..runs import generation, jobs
 from ..sound import sources
 from . import outputs
@@ -34,8 +35,8 @@ OUTPUT_MODES = {"per-frame": "PER_FRAME", "compact": "COMPACT", "existing": "EXI
 #: Options of generate that a row of a batch may set; those without a value; those that name what it writes.
 OPTIONS = (
     *("strip", "limit-to-scene-range"),
-    *("blend", "object", "model", "style", "output-mode", "max-error-mm", "start-frame", "device"),
-    *("variation", "seed", "save", "render", "export"),
+    *("blend", "object", "model", "style", "output-mode", "mapping", "max-error-mm", "start-frame"),
+    *("device", "variation", "seed", "save", "render", "export"),
 )
 SWITCHES = ("limit-to-scene-range",)
 OUTPUTS = ("save", "render", "export")
@@ -66,6 +67,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--style", help="a speaking style, or two like A=0.3,B=0.7 (default: the model's first)"
     )
     parser.add_argument("--output-mode", choices=list(OUTPUT_MODES), help="default: the object's own setting")
+    parser.add_argument(
+        "--mapping",
+        type=Path,
+        metavar="FILE.json",
+        help="a saved mapping of the object's keys, for the output mode existing",
+    )
     parser.add_argument("--max-error-mm", type=float, help="bound of compact (default: the object's own)")
     parser.add_argument("--start-frame", type=int, help="default: the current frame")
     parser.add_argument("--device", choices=[row[0] for row in DEVICES])
@@ -121,6 +128,8 @@ def make(options: argparse.Namespace, run_model: RunModel) -> dict[str, object]:
     settings.device = options.device or "preferences"
     settings.own_variation = -1.0 if options.temperature is None else options.temperature
     _set_output_mode(target, options.output_mode, options.max_error_mm)
+    if options.mapping is not None:
+        _set_mapping(target, options.mapping)
     clock = Clock()
     settings.limit_to_scene_range = options.limit_to_scene_range
     if options.strip is None:
@@ -179,6 +188,16 @@ def _set_output_mode(target: bpy.types.Object, mode: str | None, max_error_mm: f
         settings.max_error_mm = max_error_mm
     if mode is not None:
         settings.output = OUTPUT_MODES[mode]
+
+
+def _set_mapping(target: bpy.types.Object, path: Path) -> None:
+    """Raises UserError."""
+    if target.codetalker.output != OUTPUT_MODES["existing"]:
+        raise UserError(
+            f"'{target.name}' is not set to use the keys that it has, which --mapping is about.",
+            "Add --output-mode existing.",
+        )
+    mapping_settings.load(target, path)
 
 
 def take_file(audio: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import bpy
 
 from ...errors import TargetError, UserError
-from ...face.mapping_files import read_mapping, write_mapping
+from ...face.mapping_files import write_mapping
 from ..buttons import Button, FileButton
 from . import existing, follow, mapping, mapping_settings, tuning
 
@@ -90,16 +90,7 @@ class CODETALKER_OT_load_mapping(_WithFile):
     bl_description = "Take from a file which shapes drive which keys"
 
     def change(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
-        drives = read_mapping(self.path())
-        fitting = next(
-            (name for name, (_, shapes) in mapping.SETS.items() if drives.keys() & set(shapes)), None
-        )
-        if fitting is None:
-            raise UserError(f"'{self.path().name}' maps neither ARKit shapes nor visemes.", "Choose another.")
-        group = obj.codetalker.mapping
-        if group.shape_set != fitting:
-            group.shape_set = fitting
-        mapping_settings.fill(obj, drives)
+        mapping_settings.load(obj, self.path())
         self.report({"INFO"}, existing.coverage(obj))
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bpy
 
+from ...errors import UserError
+from ...face.mapping_files import read_mapping
 from ...face.names import Drive, NameMapping
 from . import mapping
 from .follow import pause, rewrite
@@ -161,6 +164,21 @@ def fill(obj: bpy.types.Object, drives: NameMapping) -> None:
             if shape not in group.controls:
                 group.controls.add().name = shape
         group.active_drive = 0
+
+
+def load(obj: bpy.types.Object, path: Path) -> None:
+    """Let the rows show a saved mapping, and the shapes be of the set that it is about.  Raises UserError.
+
+    The animation does not follow yet.
+    """
+    drives = read_mapping(path)
+    fitting = next((name for name, (_, shapes) in mapping.SETS.items() if drives.keys() & set(shapes)), None)
+    if fitting is None:
+        raise UserError(f"'{path.name}' maps neither ARKit shapes nor visemes.", "Choose another.")
+    group = obj.codetalker.mapping
+    if group.shape_set != fitting:
+        group.shape_set = fitting
+    fill(obj, drives)
 
 
 GROUPS = (CODETALKER_PG_drive, CODETALKER_PG_control, CODETALKER_PG_companion, CODETALKER_PG_mapping)
