@@ -7,7 +7,7 @@ Only the standard library and numpy; every stage may import this file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,9 @@ CancelCheck = Callable[[], bool]
 #: sink(first, offsets): frames (n, V, 3) in metres from number ``first`` on, while later ones are made.
 FrameSink = Callable[[int, FloatArray], None]
 
+#: How often a motion's sound is measured.
+LOUDNESS_HZ = 50.0
+
 #: The index lists of ``face.npz`` (key ``region_<name>``); a face may lack any of them.
 REGION_NAMES = (
     "lips",
@@ -35,6 +38,10 @@ REGION_NAMES = (
     "lower_teeth",
     "eyes",
 )
+
+
+def _unknown() -> FloatArray:
+    return np.zeros(0, np.float32)
 
 
 def no_progress(stage: str, done: int, total: int) -> None:
@@ -112,12 +119,15 @@ class Motion:
     fps: frames per second of ``offsets``
     codes: (T_model, H) int32 code indices, one row per frame at ``model_fps``
     model_fps: the bundle's own rate
+    loudness: (n,) float32 root mean square of the sound, full scale 1.0, LOUDNESS_HZ times a second from
+        the first frame on; (0,) when not known
     """
 
     offsets: FloatArray
     fps: float
     codes: IntArray
     model_fps: float
+    loudness: FloatArray = field(default_factory=_unknown)
 
     @property
     def frame_count(self) -> int:
@@ -146,6 +156,10 @@ class ShapeWeights:
         if name in self.names:
             return self.values[:, self.names.index(name)]
         return np.zeros(len(self.values), np.float32)
+
+    def chosen(self, names: Sequence[str]) -> ShapeWeights:
+        """Only ``names``, in that order; zeros for those that are not among them."""
+        return ShapeWeights(tuple(names), np.stack([self.of(name) for name in names], axis=1), self.fps)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """A motion ⇄ an .npz file.  Written to a temporary name and renamed: all of it or nothing.
 
 The archive is not compressed (offsets hardly shrink, and a minute of motion would take seconds).
-Arrays: offsets (T, V, 3) float32 metres, fps, codes (T_model, H) int32, model_fps, model, style.
+Arrays: offsets (T, V, 3) float32 metres, fps, codes (T_model, H) int32, model_fps, model, style, and
+loudness (n,) float32 of the sound, which older files lack.
 Of an hour's motion, several gigabytes, only a chunk at a time is in memory: it is written as it
 is made, and mapped from the file instead of read.  Standard library and numpy only.
 """
@@ -30,6 +31,7 @@ def write_motion(path: Path, motion: Motion, model: str = "", style: str = "") -
     with motion_writer(path, frames, vertices, motion.fps, motion.model_fps, model, style) as writer:
         writer.add(motion.offsets)
         writer.add_codes(motion.codes)
+        writer.add_loudness(motion.loudness)
 
 
 @contextmanager
@@ -59,6 +61,7 @@ def motion_writer(
         archive.write("model_fps", np.float64(model_fps))
         archive.write("model", np.asarray(model))
         archive.write("style", np.asarray(style))
+        archive.write("loudness", writer.loudness)
 
 
 class MotionWriter:
@@ -69,6 +72,7 @@ class MotionWriter:
         self._archive, self._shape = archive, shape
         self._frames = 0
         self._codes: list[IntArray] = []
+        self.loudness: FloatArray = np.zeros(0, np.float32)
 
     def add(self, offsets: FloatArray) -> None:
         """The next frames: (n, V, 3) metres.  Raises OutputError; ValueError when they do not fit."""
@@ -80,6 +84,10 @@ class MotionWriter:
     def add_codes(self, codes: IntArray) -> None:
         """The next rows of codes: (n, H).  They have a rate of their own, so they come by themselves."""
         self._codes.append(np.asarray(codes, np.int32))
+
+    def add_loudness(self, loudness: FloatArray) -> None:
+        """That of the sound, (n,), all of it; see :class:`Motion`."""
+        self.loudness = loudness
 
     def finish(self) -> IntArray:
         """All codes.  Raises ValueError when frames are missing, or codes."""
@@ -102,11 +110,15 @@ def read_motion(path: Path) -> Motion:
         raise UserError(f"'{path}': offsets must be (T, V, 3) numbers, not {offsets.dtype} {offsets.shape}.")
     if codes.ndim != 2 or codes.dtype.kind not in "iu":
         raise UserError(f"'{path}': codes must be (T, H) integers, not {codes.dtype} {codes.shape}.")
+    loudness = arrays.get("loudness", np.zeros(0, np.float32))
+    if loudness.ndim != 1 or loudness.dtype.kind != "f":
+        raise UserError(f"'{path}': loudness must be (n,) numbers, not {loudness.dtype} {loudness.shape}.")
     return Motion(
         offsets=offsets.astype(np.float32, copy=False),
         fps=_rate(path, "fps", arrays["fps"]),
         codes=codes.astype(np.int32, copy=False),
         model_fps=_rate(path, "model_fps", arrays["model_fps"]),
+        loudness=loudness.astype(np.float32, copy=False),
     )
 
 

@@ -105,6 +105,7 @@ def run_to_file(
             sink(done, offsets)
             done += len(offsets)
         writer.add_codes(np.concatenate(frames.codes))
+        writer.add_loudness(frames.loudness)
     return frames.outcome()
 
 
@@ -132,14 +133,14 @@ def run(
     for offsets in frames:
         motion[done : done + len(offsets)] = offsets
         done += len(offsets)
-    return Motion(motion, frames.fps, np.concatenate(frames.codes), frames.model_fps)
+    return Motion(motion, frames.fps, np.concatenate(frames.codes), frames.model_fps, frames.loudness)
 
 
 class _Frames:
     """The street of one request: iterate once, for its offsets (n, V, 3) at its rate, in chunks.
 
     frame_count, vertex_count, fps: of the offsets; model_fps: of the codes
-    codes: those of the chunks so far
+    loudness: of the sound; codes: those of the chunks so far
     """
 
     def __init__(
@@ -148,9 +149,10 @@ class _Frames:
         self._device, self._progress, self._cancelled = request.device, progress, cancelled
         with explained(request.device):
             with _step("audio", progress, cancelled):
-                from .engine.audio import read_waveform  # noqa: PLC0415 - brings soundfile
+                from .engine.audio import loudness, read_waveform  # noqa: PLC0415 - brings soundfile
 
                 waveform = read_waveform(request.audio)
+                self.loudness = loudness(waveform)
             with _step("libraries", progress, cancelled):
                 from .engine.generate import MotionStream  # noqa: PLC0415 - brings torch
             with _step("model", progress, cancelled):

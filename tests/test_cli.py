@@ -80,6 +80,7 @@ def test_one_file_becomes_one_motion(tmp_path: Path, model: Path) -> None:
     assert motion.fps == motion.model_fps == 30
     assert abs(motion.frame_count - 60) <= 1 and len(motion.codes) == motion.frame_count
     assert motion.offsets.shape[1:] == (42, 3)
+    assert motion.loudness.shape == (100,) and motion.loudness.max() > 0.01
     with np.load(tmp_path / "out.npz", allow_pickle=False) as archive:
         assert (str(archive["model"]), str(archive["style"])) == ("tiny", "neutral")
 

@@ -27,6 +27,7 @@ def motion(frames: int = 7) -> Motion:
         fps=24.0,
         codes=rng.integers(0, 256, (9, 4)).astype(np.int32),
         model_fps=30.0,
+        loudness=rng.uniform(0, 1, 15).astype(np.float32),
     )
 
 
@@ -36,6 +37,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     read = read_motion(path)
     np.testing.assert_array_equal(read.offsets, wrote.offsets)
     np.testing.assert_array_equal(read.codes, wrote.codes)
+    np.testing.assert_array_equal(read.loudness, wrote.loudness)
     assert (read.fps, read.model_fps) == (24.0, 30.0)
     with np.load(path, allow_pickle=False) as archive:
         assert archive["offsets"].dtype == np.float32 and archive["codes"].dtype == np.int32
@@ -123,6 +125,7 @@ def write_in_chunks(path: Path, wrote: Motion, frames: int) -> None:
             writer.add(wrote.offsets[first : first + frames])
         for first in range(0, len(wrote.codes), frames):
             writer.add_codes(wrote.codes[first : first + frames])
+        writer.add_loudness(wrote.loudness)
 
 
 @pytest.mark.parametrize("frames", [1, 3, 7, 100])

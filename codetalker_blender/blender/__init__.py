@@ -17,6 +17,7 @@ sound/        sources.py heard.py mixdown.py  what the engine reads, and where i
 retargeting/  mapping.py existing.py          which shapes the target's own keys follow, and their values
               mapping_settings.py mapping_buttons.py  editing that
               tuning.py follow.py             raw motion and an object's settings → its keys
+              laying.py layer_settings.py     blinks and gaze on top of it
 properties.py the settings in the scene and the object
 runs/         generation.py jobs.py           read the scene → request; run it; motion → take
               kept_engine.py                  many runs in one host
@@ -29,7 +30,8 @@ setup/        preferences_page.py preferences_layout.py  the page in Blender's p
               engine_setup.py examination.py installation_operators.py  the engine's set-up, the check of all
               ticker.py                       redraws meanwhile
 sidebar/      operators.py                    the main buttons
-              panels.py sequencer_panel.py model_panels.py mapping_panel.py  base.py has their place
+              panels.py sequencer_panel.py model_panels.py mapping_panel.py layers_panel.py
+              base.py                         the place of panels
               presets.py translations.py      settings kept by name; words in other languages
 headless/     clip.py console.py outputs.py render.py  one clip without a window and what it leaves
 command.py    the command line inside Blender; __main__.py: of the bpy module
@@ -49,10 +51,11 @@ def _classes() -> tuple[type, ...]:
     from .bundles import import_buttons, imports, library  # noqa: PLC0415
     from .interchange import file_menus  # noqa: PLC0415
     from .mesh import demo_head  # noqa: PLC0415
-    from .retargeting import mapping_buttons, mapping_settings  # noqa: PLC0415
+    from .retargeting import layer_settings, mapping_buttons, mapping_settings  # noqa: PLC0415
     from .runs import queue_operators, variation  # noqa: PLC0415
     from .setup import installation_operators, preferences_page  # noqa: PLC0415
     from .sidebar import (  # noqa: PLC0415
+        layers_panel,
         mapping_panel,
         model_panels,
         operators,
@@ -65,6 +68,7 @@ def _classes() -> tuple[type, ...]:
         preferences_page.CODETALKER_AP_preferences,
         properties.CODETALKER_PG_scene,
         *mapping_settings.GROUPS,
+        layer_settings.CODETALKER_PG_layers,
         properties.CODETALKER_PG_object,
         imports.CODETALKER_PG_import,
         operators.CODETALKER_OT_generate,
@@ -85,6 +89,7 @@ def _classes() -> tuple[type, ...]:
         *mapping_panel.CLASSES,
         *file_menus.CLASSES,
         panels.CODETALKER_PT_tuning,
+        layers_panel.CODETALKER_PT_layers,
         panels.CODETALKER_PT_sampling,
         sequencer_panel.CODETALKER_PT_sequencer,
     )

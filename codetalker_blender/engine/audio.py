@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 import soundfile
 
-from ..contracts import AudioSource, FloatArray, Waveform
+from ..contracts import LOUDNESS_HZ, AudioSource, FloatArray, Waveform
 from ..errors import AudioError
 from .resampling import Resampler
 
@@ -76,6 +76,14 @@ def read_waveform(source: AudioSource) -> Waveform:
     if len(samples) < (MIN_DURATION_S - _ROUNDING_S) * RATE_HZ:
         raise _too_short(source, len(samples) / RATE_HZ, length_s)
     return Waveform(samples=samples, rate_hz=RATE_HZ)
+
+
+def loudness(waveform: Waveform) -> FloatArray:
+    """(n,) float32 root mean square, LOUDNESS_HZ times a second; the last piece may be shorter."""
+    squares = waveform.samples.astype(np.float64) ** 2
+    starts = np.arange(0, len(squares), round(waveform.rate_hz / LOUDNESS_HZ))
+    lengths = np.diff(starts, append=len(squares))
+    return np.asarray(np.sqrt(np.add.reduceat(squares, starts) / lengths), np.float32)
 
 
 @contextmanager

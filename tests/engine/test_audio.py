@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from codetalker_blender.contracts import AudioSource, FloatArray
-from codetalker_blender.engine.audio import RATE_HZ, read_waveform
+from codetalker_blender.contracts import LOUDNESS_HZ, AudioSource, FloatArray, Waveform
+from codetalker_blender.engine.audio import RATE_HZ, loudness, read_waveform
 from codetalker_blender.engine.resampling import Resampler, resample
 from codetalker_blender.errors import AudioError
 
@@ -30,6 +30,15 @@ def refusal(source: AudioSource) -> str:
     assert "\n" not in text and text.endswith(".")
     assert caught.value.hint
     return text
+
+
+def test_loudness_is_the_root_mean_square_of_each_moment() -> None:
+    samples = np.concatenate([tone(RATE_HZ, 1.0, 400.0, 0.5), np.zeros(RATE_HZ, np.float32), [0.25]])
+    found = loudness(Waveform(samples.astype(np.float32), RATE_HZ))
+    assert found.shape == (2 * LOUDNESS_HZ + 1,) and found.dtype == np.float32
+    np.testing.assert_allclose(found[:50], 0.5 / np.sqrt(2.0), rtol=1e-3)
+    assert not found[50:100].any()
+    assert found[100] == 0.25
 
 
 # --- what must animate -----------------------------------------------------------------------

@@ -24,6 +24,7 @@ from ...face.blendshapes import (
     is_demo_template,
 )
 from ...face.compact import Basis
+from ...face.layers import joined
 from ...face.names import key_weights
 from ...face.weights import ShapeControl, SolveSettings, residual, solve_weights
 from ...model_files import FACE_FILE, ModelCard, read_face
@@ -32,6 +33,7 @@ from ..mesh import target as targets
 from ..mesh.readiness import Fit
 from ..writing import animation, curves, keys
 from . import mapping
+from .laying import Laid
 
 #: So many names stand in a sentence, then "and more".
 _NAMED = 5
@@ -44,6 +46,7 @@ class Motion:
     basis: offsets in metres, template axes, at ``fps``
     template: (V, 3) metres; mid_lips: (2,) or (0,)
     start_frame: scene frame of the first one, which may lie between two frames
+    layers: what is laid on top, or None
     """
 
     basis: Basis
@@ -51,6 +54,7 @@ class Motion:
     mid_lips: IntArray
     fps: float
     start_frame: float
+    layers: Laid | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,9 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
     settings = SolveSettings(controls=mapping.controls(obj))
     weights = solve_weights(shapes, motion.basis, motion.fps, settings, mid_lips=motion.mid_lips)
     missed = residual(shapes, weights, motion.basis)
-    wanted = key_weights(driven, weights)
+    by_name = mapping.for_layers(obj) if motion.layers is not None else {}
+    weights = _with_layers(weights, motion, settings.controls)
+    wanted = key_weights({**driven, **by_name}, weights)
     values, notes = key_values(obj, wanted, motion.start_frame)
     return Solved(values, missed.rms_mm, missed.max_mm, notes)
 
@@ -87,13 +93,17 @@ def solve_all(motion: Motion, shape_set: str, controls: Mapping[str, ShapeContro
     """Weights of all shapes of a set, for other programs.  Raises TargetError when the face has none."""
     if not is_demo_template(motion.template):
         raise _no_shapes()
-    return solve_weights(
-        _shapes(shape_set),
-        motion.basis,
-        motion.fps,
-        SolveSettings(controls=controls),
-        mid_lips=motion.mid_lips,
-    )
+    shapes, settings = _shapes(shape_set), SolveSettings(controls=controls)
+    weights = solve_weights(shapes, motion.basis, motion.fps, settings, mid_lips=motion.mid_lips)
+    return _with_layers(weights, motion, controls).chosen(shapes.names)
+
+
+def _with_layers(weights: ShapeWeights, motion: Motion, controls: Mapping[str, ShapeControl]) -> ShapeWeights:
+    """Weights with what is laid on top, but for shapes that are switched off."""
+    if motion.layers is None:
+        return weights
+    off = {shape for shape, control in controls.items() if not control.enabled}
+    return joined(weights, motion.layers.weights, without=off)
 
 
 def key_values(

@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import bpy
 
+from ...face import layers
 from ...face.names import Drive, Match, NameMapping, match, merged
 from ...face.shape_names import ARKIT, VISEMES
 from ...face.weights import ShapeControl
@@ -67,6 +68,12 @@ def of(obj: bpy.types.Object) -> NameMapping:
         if row.key in present:
             found.setdefault(row.shape, {})[row.key] = Drive(row.key, row.gain)
     return {shape: tuple(found[shape].values()) for shape in shapes_of(obj) if shape in found}
+
+
+def for_layers(obj: bpy.types.Object) -> NameMapping:
+    """The keys of blinks and looks where the set in use has no such shapes: by name."""
+    missing = tuple(shape for shape in layers.SHAPES if shape not in shapes_of(obj))
+    return _by_name(missing, tuple(tuple(own_keys(mesh)) for mesh in meshes(obj))).mapping
 
 
 def controls(obj: bpy.types.Object) -> dict[str, ShapeControl]:

@@ -1,6 +1,6 @@
 """The settings of an object and its take -> keys.  No model runs here, so a slider may call it.
 
-take (in the file) ─► tune ─► Per Frame | Compact | Existing Keys ─► animation.py
+take (in the file) ─► tune ─► layers ─► Per Frame | Compact | Existing Keys ─► animation.py
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 
 import bpy
+import numpy as np
 
 from ...errors import TargetError
 from ...face import compact
+from ...face.compact import Basis
 from ...face.fit import fit_similarity
 from ...face.tuning import SEEDS, Tuning, tune
 from ..mesh import target as targets
 from ..writing import animation, keys, takes
 from ..writing.takes import Placed
-from . import existing, mapping
+from . import existing, laying, mapping
 
 log = logging.getLogger(__name__)
 #: The property of ``object.codetalker`` that belongs to a region: strength, smoothing.
@@ -66,11 +68,10 @@ class Outcome:
     @property
     def warning(self) -> str | None:
         """A sentence when the error bound could not be kept, or keys could not follow."""
-        if self.rms_mm is not None:
-            return self.notes.replace("\n", " ") or None
-        if self.error_mm is None or self.error_mm <= self.max_error_mm:
-            return None
-        return (
+        notes = self.notes.replace("\n", " ") or None
+        if self.rms_mm is not None or self.error_mm is None or self.error_mm <= self.max_error_mm:
+            return notes
+        return f"{notes} " * bool(notes) + (
             f"The error is {self.error_mm:.4f} mm where at most {self.max_error_mm:.4f} mm was asked for: "
             "it is as small as Blender's numbers allow."
         )
@@ -127,7 +128,8 @@ def tuned_motion(obj: bpy.types.Object, placed: Placed) -> existing.Motion:
     take = takes.unpack(placed.packed)
     tuned = tune(take.basis, take.regions, take.fps, settings_of(obj))
     start = placed.start_frame + tuned.late_frames
-    return existing.Motion(tuned.basis, take.template, take.regions.mid_lips, take.fps, start)
+    laid = laying.lay(obj, tuned.basis, take.template, take.loudness, take.fps)
+    return existing.Motion(tuned.basis, take.template, take.regions.mid_lips, take.fps, start, laid)
 
 
 def rewrite(obj: bpy.types.Object, scene: bpy.types.Scene) -> Outcome:
@@ -268,15 +270,32 @@ def _frames(obj: bpy.types.Object, placed: Placed) -> tuple[Mapping[bpy.types.Ob
         )
     similarity = fit_similarity(take.template, rest)
     matrix = similarity.scale * similarity.rotation
+    laid = motion.layers
+    on_top = laid.basis if laid is not None else None
     frames: keys.FrameKeys | keys.BasisKeys
     if group.output == "COMPACT":
         reduced = compact.reduce(motion.basis, group.max_error_mm / 1000.0)
-        shapes = reduced.basis.transformed(matrix).shapes + rest
-        frames, error_mm = keys.BasisKeys(shapes, reduced.basis.weights, start), reduced.error * 1000.0
+        # Keys of their own, so that the animator can mute or limit a layer.
+        written = _together(on_top, reduced.basis).transformed(matrix)
+        labels = laid.labels if laid is not None else ()
+        frames = keys.BasisKeys(written.shapes + rest, written.weights, start, labels)
+        error_mm = reduced.error * 1000.0
     else:
-        frames = keys.FrameKeys(motion.basis.transformed(matrix).offsets(rest), start)
+        frames = keys.FrameKeys(_together(on_top, motion.basis).transformed(matrix).offsets(rest), start)
         error_mm = None
-    return {obj: frames}, replace(outcome, key_count=len(frames.shapes), error_mm=error_mm)
+    return {obj: frames}, replace(
+        outcome, key_count=len(frames.shapes), error_mm=error_mm, notes=laid.note if laid is not None else ""
+    )
+
+
+def _together(first: Basis | None, second: Basis) -> Basis:
+    """The sum of two motions."""
+    if first is None:
+        return second
+    return Basis(
+        np.concatenate([first.weights, second.weights], axis=1),
+        np.concatenate([first.shapes, second.shapes]),
+    )
 
 
 def _report(obj: bpy.types.Object, outcome: Outcome) -> None:
@@ -290,7 +309,7 @@ def _report(obj: bpy.types.Object, outcome: Outcome) -> None:
 def _settings_text(obj: bpy.types.Object) -> str:
     group = obj.codetalker
     names = [*TUNING, "output", "use_nla", *(["max_error_mm"] if group.output == "COMPACT" else [])]
-    text = " ".join(f"{name}={getattr(group, name)}" for name in names)
+    text = " ".join(f"{name}={getattr(group, name)}" for name in names) + laying.settings_text(obj)
     return f"{text} {mapping.settings_text(obj)}" if group.output == "EXISTING" else text
 
 

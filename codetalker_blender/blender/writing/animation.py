@@ -118,7 +118,7 @@ def read_own(obj: bpy.types.Object) -> Frames | None:
         return None
     shapes, start = keys.read_shapes(obj), keys.written_start(key)
     if keys.is_compact(key):
-        return BasisKeys(shapes, curves.read_weights(key), start)
+        return BasisKeys(shapes, curves.read_weights(key), start, keys.labels(key))
     return FrameKeys(shapes, start)
 
 

@@ -45,11 +45,13 @@ class BasisKeys:
     shapes: (K, V, 3) float32 mesh coordinates of each shape at weight 1 (not offsets)
     weights: (T, K) float32 in [-1, 1]
     start_frame: scene frame of weights[0], which may lie between two frames
+    labels: what the first of them are called; the others are numbered
     """
 
     shapes: FloatArray
     weights: FloatArray
     start_frame: float
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -204,8 +206,8 @@ def add_keys(obj: bpy.types.Object, frames: Frames, before: Origin, *, absolute:
 def update_keys(obj: bpy.types.Object, frames: Frames) -> list[str] | None:
     """Give our keys new shapes where they stand; -> their names, or None where they do not fit.
 
-    :class:`BasisKeys` may be more or fewer than before.  What the animator set on a key that stays
-    (muted, a vertex group) stays, too.
+    :class:`BasisKeys` may be more or fewer than before, with the same labels.  What the animator set on a
+    key that stays (muted, a vertex group) stays, too.
     """
     mesh = obj.data
     assert isinstance(mesh, bpy.types.Mesh)
@@ -220,6 +222,8 @@ def update_keys(obj: bpy.types.Object, frames: Frames) -> list[str] | None:
     if not names or names != str(key[MARK]["names"]).split("\n") or key.reference_key.name in names:
         return None
     absolute = bool(key[MARK]["absolute"])
+    if isinstance(frames, BasisKeys) and frames.labels != labels(key):
+        return None
     if is_compact(key) != compact or (not compact and len(names) != len(frames.shapes) + absolute):
         return None
     active = obj.active_shape_key.name if obj.active_shape_key else ""
@@ -242,8 +246,15 @@ def is_compact(key: bpy.types.Key | None) -> bool:
     return key is not None and key.get(MARK) is not None and bool(key[MARK].get("compact", 0))
 
 
+def labels(key: bpy.types.Key) -> tuple[str, ...]:
+    """Those of the :class:`BasisKeys` in the datablock."""
+    return tuple(str(key[MARK].get("labels", "")).split())
+
+
 def _add_key(obj: bpy.types.Object, frames: FrameKeys | BasisKeys, index: int, shape: FloatArray) -> str:
-    block = obj.shape_key_add(name=f"{PREFIX} {index + 1:04d}", from_mix=False)
+    named = frames.labels if isinstance(frames, BasisKeys) else ()
+    label = named[index] if index < len(named) else f"{index - len(named) + 1:04d}"
+    block = obj.shape_key_add(name=f"{PREFIX} {label}", from_mix=False)
     block.points.foreach_set("co", np.ascontiguousarray(shape, np.float32).ravel())
     if isinstance(frames, BasisKeys):
         block.slider_min = -1.0
@@ -265,6 +276,7 @@ def _record(
         "names": "\n".join(names),
         "absolute": int(absolute),
         "compact": int(isinstance(frames, BasisKeys)),
+        "labels": " ".join(frames.labels) if isinstance(frames, BasisKeys) else "",
         "driven": "\n".join(frames.names) if isinstance(frames, KeyValues) else "",
         "resting": list(frames.resting) if isinstance(frames, KeyValues) else [0.0],
         "start_frame": float(frames.start_frame),

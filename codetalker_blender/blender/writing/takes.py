@@ -34,6 +34,8 @@ PROPERTY = "codetalker_take"
 MAX_ERROR_M = 2e-6
 #: Shapes are kept as 16-bit numbers of this length, or of a larger one where they would not fit.
 _STEP_M = 2.5e-7
+#: Sound below this level is kept as silence.
+_FLOOR_DB = -100.0
 _VERSION = 1
 #: What numpy and zipfile raise for bytes that are damaged or something else.
 _UNREADABLE = (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, zlib.error)
@@ -46,12 +48,14 @@ class Take:
     basis: offsets in metres, template axes, at ``fps`` frames per second
     regions: of the model's face
     template: (V, 3) float32, the model's face, metres; a mesh that was scaled or turned since is found by it
+    loudness: of the sound, as in :class:`Motion`, in steps of half a decibel
     """
 
     basis: Basis
     regions: Regions
     template: FloatArray
     fps: float
+    loudness: FloatArray
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ def capture(motion: Motion, face: FaceMesh, card: ModelCard) -> bytes:
     """A motion as a packed take.  Touches no bpy, so that it may run in any thread."""
     found = compact.factorise(motion.offsets, MAX_ERROR_M)
     template = (face.vertices / np.float32(card.units_per_metre)).astype(np.float32)
-    return pack(Take(found.basis, soft_regions(face, card.units_per_metre), template, motion.fps))
+    regions = soft_regions(face, card.units_per_metre)
+    return pack(Take(found.basis, regions, template, motion.fps, motion.loudness))
 
 
 def pack(take: Take) -> bytes:
@@ -89,6 +94,7 @@ def pack(take: Take) -> bytes:
         mid_lips=regions.mid_lips,
         template=take.template,
         fps=take.fps,
+        loudness=_levels(take.loudness),
     )
     return stream.getvalue()
 
@@ -105,6 +111,8 @@ def unpack(packed: bytes) -> Take:
             names, shares = tuple(str(name) for name in file["names"]), file["regions"].astype(np.float32)
             mid_lips, fps = file["mid_lips"].astype(np.int32), float(file["fps"])
             template = file["template"].astype(np.float32)
+            # Takes of earlier versions have none.
+            levels = file["loudness"] if "loudness" in file else np.zeros(0, np.uint8)
     except _UNREADABLE as error:
         raise _unusable("cannot be read") from error
     frames, count = weights.shape if weights.ndim == 2 else (0, 0)
@@ -118,11 +126,13 @@ def unpack(packed: bytes) -> Take:
         and mid_lips.shape in ((0,), (2,))
         and all(0 <= vertex < vertices for vertex in mid_lips)
         and fps > 0
+        and levels.ndim == 1
+        and levels.dtype == np.uint8
     )
     if not fits:
         raise _unusable("cannot be read")
     basis = Basis(weights.astype(np.float32), _single(shapes))
-    return Take(basis, Regions(names, shares, mid_lips), template, fps)
+    return Take(basis, Regions(names, shares, mid_lips), template, fps, _loudness(levels))
 
 
 def has_take(key: bpy.types.Key | None) -> bool:
@@ -147,6 +157,18 @@ def store(key: bpy.types.Key, placed: Placed | None) -> None:
         key[PROPERTY] = {"packed": placed.packed, "start_frame": placed.start_frame}
     elif key.get(PROPERTY) is not None:
         del key[PROPERTY]
+
+
+def _levels(loudness: FloatArray) -> NDArray[np.uint8]:
+    """Half decibels above the floor."""
+    decibels = 20.0 * np.log10(np.maximum(loudness, 1e-9))
+    return np.asarray(np.clip(np.rint(2.0 * (decibels - _FLOOR_DB)), 0, 255), np.uint8)
+
+
+def _loudness(levels: NDArray[np.uint8]) -> FloatArray:
+    """The inverse of :func:`_levels`, but for its rounding; at the floor is silence."""
+    found = 10.0 ** ((0.5 * levels + _FLOOR_DB) / 20.0)
+    return np.where(levels > 0, found, 0.0).astype(np.float32)
 
 
 def _single(values: NDArray[np.float64]) -> FloatArray:

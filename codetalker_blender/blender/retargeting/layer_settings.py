@@ -1,0 +1,75 @@
+"""``object.codetalker.layers``: what is laid on top of the animation.  All off until somebody asks for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import bpy
+
+from .follow import rewrite
+
+
+def _switch(name: str, description: str) -> Any:
+    return bpy.props.BoolProperty(name=name, description=description, options=set(), update=rewrite)
+
+
+def _amount(name: str, description: str, default: float = 1.0, soft_max: float = 2.0) -> Any:
+    return bpy.props.FloatProperty(
+        name=name,
+        description=description,
+        default=default,
+        min=0.0,
+        soft_max=soft_max,
+        max=5.0,
+        options=set(),
+        update=rewrite,
+    )
+
+
+def _seed(what: str) -> Any:
+    return bpy.props.IntProperty(
+        name="Seed", description=f"Another number gives other {what}", min=0, options=set(), update=rewrite
+    )
+
+
+class CODETALKER_PG_layers(bpy.types.PropertyGroup):
+    if TYPE_CHECKING:
+        use_blinks: bool
+        blink_rate: float
+        blink_amount: float
+        blink_seed: int
+        use_gaze: bool
+        gaze_amount: float
+        gaze_flicks: float
+        gaze_seed: int
+    else:
+        use_blinks: _switch("Blinks", "Blink as people do who speak: most often where a pause begins")
+        blink_rate: bpy.props.FloatProperty(
+            name="Rate",
+            description="Blinks per minute on average, those that the model makes itself included",
+            default=22.0,
+            min=1.0,
+            soft_max=40.0,
+            max=60.0,
+            options=set(),
+            update=rewrite,
+        )
+        blink_amount: bpy.props.FloatProperty(
+            name="Closure",
+            description="How far the lids shut; 1 is entirely",
+            default=1.0,
+            min=0.0,
+            max=1.0,
+            subtype="FACTOR",
+            options=set(),
+            update=rewrite,
+        )
+        blink_seed: _seed("blinks")
+        use_gaze: _switch(
+            "Gaze", "Let the eyes hold whom they look at while the head moves, and flick a little"
+        )
+        gaze_amount: _amount(
+            "Hold", "How much of the head's turn the eyes take back; 1 is all of it", soft_max=1.0
+        )
+        gaze_flicks: _amount("Flicks", "Size of small jumps of the eyes; 0 is none", default=0.5)
+        gaze_seed: _seed("flicks")
