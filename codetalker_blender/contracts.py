@@ -207,6 +207,8 @@ class GenerateRequest:
     temperature: 0 takes the nearest code; above it codes are drawn by
         softmax(-squared distance / temperature); None takes the bundle's own default
     seed: seeds the drawing of codes
+    shapes: folder in which the ARKit shapes of the model's face are kept, made where they are missing; None
+        where nobody asks for them
     """
 
     audio: AudioSource
@@ -216,6 +218,7 @@ class GenerateRequest:
     fps: float | None = None
     temperature: float | None = None
     seed: int = 0
+    shapes: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ BLENDER_FOLDERS = {
     "bundles": "compat preferences buttons",
     "mesh": "compat buttons writing bundles",
     "sound": "compat writing",
-    "retargeting": "compat buttons writing bundles mesh",
+    "retargeting": "compat preferences buttons writing bundles mesh",
     "properties": "compat preferences bundles sound retargeting",
     "runs": "compat preferences buttons writing bundles mesh sound retargeting",
     "interchange": "compat buttons writing mesh sound retargeting",

@@ -15,6 +15,7 @@ mesh/         target.py readiness.py          mesh → arrays; is it the model's
 sound/        sources.py heard.py mixdown.py  what the engine reads, and where it is heard
               strips.py                       our sound strip on the timeline
 retargeting/  mapping.py existing.py          which shapes the target's own keys follow, and their values
+              bases.py                        the shapes of the model's face
               mapping_settings.py mapping_buttons.py  editing that
               tuning.py follow.py             raw motion and an object's settings → its keys
               laying.py layer_settings.py     blinks and gaze on top of it

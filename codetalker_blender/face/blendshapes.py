@@ -18,7 +18,6 @@ from ..contracts import FaceMesh, FloatArray, ShapeWeights
 from ..errors import TargetError, UserError
 from ..model_files import FACE_FILE, read_face_file
 from ..resources import shipped
-from .topology import Match, compare
 
 #: What of the demo head is shipped.
 _HEAD = "head"
@@ -92,13 +91,6 @@ def visemes_of(shapes: Blendshapes) -> Blendshapes:
 def demo_head_face() -> FaceMesh:
     """The mesh that these shapes belong to.  Raises UserError as above."""
     return read_face_file(shipped(f"{_HEAD}/{FACE_FILE}"))
-
-
-def is_demo_head(face: FaceMesh, units_per_metre: float) -> bool:
-    """Whether a model's face is the demo head, so that its shapes are right for it as they are."""
-    head = demo_head_face()
-    match = compare(head.triangles, head.vertex_count, face.triangles, face.vertex_count)
-    return match is Match.SAME and is_demo_template(face.vertices / np.float32(units_per_metre))
 
 
 def is_demo_template(vertices: FloatArray) -> bool:

@@ -41,7 +41,7 @@ _SAMPLES, _INDEPENDENT = 900, 350.0
 #: Samples are spread out among no more vertices than this.
 _CROWD = 12_000
 #: Certainty across the normal, as a share of that along it: closest points slide.
-_SLIDE = 0.12
+_SLIDE = 0.05
 #: How far a surface may bulge over a triangle, per square of its longest edge, 1 / metres: vertices are surer
 #: than what lies between them.
 _BULGE = 8.0

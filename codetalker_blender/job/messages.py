@@ -29,7 +29,7 @@ from ..errors import OutputError, UserError
 from ..motion_files import read_motion
 
 #: Raised whenever a message changes its meaning; both sides must agree.
-VERSION = 3
+VERSION = 4
 
 
 class ProtocolError(Exception):
@@ -310,6 +310,7 @@ _GENERATE_FIELDS: dict[str, type | tuple[type, ...]] = {
     "fps": _OPTIONAL_NUMBER,
     "temperature": _OPTIONAL_NUMBER,
     "seed": int,
+    "shapes": (str, type(None)),
     "frames": bool,
 }
 
@@ -336,6 +337,7 @@ def _request_values(request: GenerateRequest, folder: Path) -> dict[str, Any]:
         "fps": None if request.fps is None else float(request.fps),
         "temperature": None if request.temperature is None else float(request.temperature),
         "seed": int(request.seed),
+        "shapes": None if request.shapes is None else str(request.shapes.absolute()),
     }
 
 
@@ -361,6 +363,7 @@ def _read_generate(values: dict[str, Any], folder: Path) -> Generate:
             fps=values["fps"],
             temperature=values["temperature"],
             seed=values["seed"],
+            shapes=None if values["shapes"] is None else Path(values["shapes"]),
         ),
         values["frames"],
     )

@@ -21,8 +21,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .. import street
-from ..contracts import CancelCheck, FloatArray, ImportRequest, no_frames
+from ..contracts import CancelCheck, FloatArray, GenerateRequest, ImportRequest, no_frames
 from ..errors import Cancelled, EngineError, OutputError, UserError
+from ..face.model_shapes import keep_shapes
+from ..face.shape_transfer import carry_to_face
+from ..model_files import read_card, read_face
 from ..official_import import import_official
 from . import messages
 
@@ -30,6 +33,8 @@ from . import messages
 PROGRESS_INTERVAL_S = 0.1
 #: A cancelled job that has not stopped by itself by then takes the whole process with it.
 CANCEL_GRACE_S = 2.0
+#: What progress calls the making of a face's ARKit shapes.
+SHAPES_STAGE = "shapes"
 
 Emit = Callable[[messages.Reply], None]
 
@@ -60,10 +65,12 @@ def perform(
         if isinstance(request, ImportRequest):
             emit(messages.Imported(import_official(request, stages.progress, cancelled)))
             return
+        # first, because a face that has no shapes ends the job
+        notes = _keep_shapes(request, stages) if request.shapes is not None else ()
         made = street.run_to_file(
             request, path, stages.progress, cancelled, cache, sink=show if frames else no_frames
         )
-        report = messages.Report(stages.seconds, made.device, made.frame_count, made.notes)
+        report = messages.Report(stages.seconds, made.device, made.frame_count, (*notes, *made.notes))
         emit(messages.Written(path, report))
     except Cancelled:
         emit(messages.Cancelled())
@@ -93,6 +100,31 @@ def describe_bug(error: BaseException) -> messages.Failed:
         hint="The console shows the details; please report them.",
         kind=type(error).__name__,
         traceback="".join(traceback.format_exception(error)),
+    )
+
+
+def _keep_shapes(request: GenerateRequest, stages: _Stages) -> tuple[str, ...]:
+    """See to it that the model's face has its ARKit shapes; -> sentences about it.  Raises UserError.
+
+    A cancel does not interrupt it: it ends the process, and inside Blender it waits some seconds.
+    """
+    assert request.shapes is not None
+    card = read_card(request.model)
+    face = read_face(request.model, card)
+    stages.progress(SHAPES_STAGE, 0, 1)
+    made = keep_shapes(
+        face,
+        card.units_per_metre,
+        request.shapes,
+        lambda offsets: carry_to_face(face, card.name, offsets),
+    )
+    stages.progress(SHAPES_STAGE, 1, 1)
+    if not made:
+        return ()
+    seconds = stages.seconds[SHAPES_STAGE]
+    return (
+        f"The demo head's shapes were carried over to the face of '{card.name}' in {seconds:.0f} s; later "
+        "runs use them again.",
     )
 
 

@@ -121,6 +121,8 @@ def tiny_bundle(
     *,
     seed: int = 0,
     name: str = "tiny",
+    units_per_metre: float = 1.0,
+    up_axis: str = "Z",
 ) -> Path:
     """Write a small bundle of one flavour into ``folder`` and return it.
 
@@ -135,8 +137,8 @@ def tiny_bundle(
         description=f"random weights, {flavour} flavour, for tests",
         licence="CC0-1.0",
         fps=speech.fps,
-        units_per_metre=1.0,
-        up_axis="Z",
+        units_per_metre=units_per_metre,
+        up_axis=up_axis,
         styles=STYLES,
         temperature=0.0,
         codec={},

@@ -2,37 +2,29 @@
 
     motion ─► solve_weights (the model's face) ─► mapping.py (names) ─► KeyValues per mesh
 
-The target's own vertices do not matter here; what is missed is measured on the model's face.
+The target's own vertices do not matter here; what is missed is measured on the model's face.  A face that is
+not the demo head's gets its shapes at the first run, from the worker (bases.py says where they are).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import bpy
 
 from ...contracts import FloatArray, IntArray, ShapeWeights
 from ...errors import TargetError, UserError
-from ...face.blendshapes import (
-    Blendshapes,
-    demo_head_shapes,
-    demo_head_visemes,
-    is_demo_head,
-    is_demo_template,
-)
 from ...face.compact import Basis
 from ...face.layers import joined
 from ...face.names import key_weights
 from ...face.weights import ShapeControl, SolveSettings, residual, solve_weights
-from ...model_files import FACE_FILE, ModelCard, read_face
-from ..bundles import models
+from ...model_files import ModelCard
 from ..mesh import target as targets
 from ..mesh.readiness import Fit
 from ..writing import animation, curves, keys
-from . import mapping
+from . import bases, mapping
 from .laying import Laid
 
 #: So many names stand in a sentence, then "and more".
@@ -76,9 +68,7 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
     """Key values for the object and its companions.  Raises TargetError where there is nothing to drive."""
     check_keys(obj)
     driven = mapping.of(obj)
-    if not is_demo_template(motion.template):
-        raise _no_shapes()
-    shapes = _shapes(obj.codetalker.mapping.shape_set).chosen(list(driven))
+    shapes = bases.of_take(motion.template, obj.codetalker.mapping.shape_set).chosen(list(driven))
     settings = SolveSettings(controls=mapping.controls(obj))
     weights = solve_weights(shapes, motion.basis, motion.fps, settings, mid_lips=motion.mid_lips)
     missed = residual(shapes, weights, motion.basis)
@@ -91,9 +81,7 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
 
 def solve_all(motion: Motion, shape_set: str, controls: Mapping[str, ShapeControl]) -> ShapeWeights:
     """Weights of all shapes of a set, for other programs.  Raises TargetError when the face has none."""
-    if not is_demo_template(motion.template):
-        raise _no_shapes()
-    shapes, settings = _shapes(shape_set), SolveSettings(controls=controls)
+    shapes, settings = bases.of_take(motion.template, shape_set), SolveSettings(controls=controls)
     weights = solve_weights(shapes, motion.basis, motion.fps, settings, mid_lips=motion.mid_lips)
     return _with_layers(weights, motion, controls).chosen(shapes.names)
 
@@ -168,23 +156,14 @@ def check_keys(obj: bpy.types.Object) -> None:
         )
 
 
-def check_face(folder: Path, card: ModelCard) -> None:
-    """Raises UserError when a model's face has no shapes to solve for."""
-    path = folder / FACE_FILE
-    if not _is_demo_head(
-        folder, card.files[FACE_FILE].sha256, path.stat().st_mtime_ns if path.exists() else 0
-    ):
-        raise _no_shapes()
-
-
 def fit(obj: bpy.types.Object, folder: Path, card: ModelCard) -> Fit:
     """The line about the target in the pre-flight list."""
     try:
-        check_face(folder, card)
+        news = bases.news(folder, card)
         check_keys(obj)
     except UserError as error:
         return Fit("", error.message)
-    return Fit(coverage(obj), "")
+    return Fit(f"{coverage(obj)}; {news}" if news else coverage(obj), "")
 
 
 def coverage(obj: bpy.types.Object) -> str:
@@ -213,25 +192,6 @@ def _keys_of(mesh: bpy.types.Object, wanted: tuple[str, ...]) -> tuple[tuple[str
     return tuple(n for n in found if n not in taken), tuple(n for n in found if n in taken)
 
 
-@lru_cache(maxsize=2)
-def _shapes(shape_set: str) -> Blendshapes:
-    return demo_head_shapes() if shape_set == "ARKIT" else demo_head_visemes()
-
-
-@lru_cache(maxsize=8)
-def _is_demo_head(folder: Path, sha256: str, changed_ns: int) -> bool:
-    """sha256, changed_ns: of the face, which make another question of another one."""
-    card = models.card(folder)
-    return is_demo_head(read_face(folder, card), card.units_per_metre)
-
-
 def _listed(names: list[str]) -> str:
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def _no_shapes() -> TargetError:
-    return TargetError(
-        "Existing Keys needs a model with the demo head's face; this model has another.",
-        "Choose such a model, or another Output.",
-    )

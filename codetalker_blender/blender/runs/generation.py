@@ -23,7 +23,7 @@ from ..bundles import models
 from ..mesh import readiness
 from ..mesh import target as targets
 from ..preferences import engine_settings
-from ..retargeting import existing, tuning
+from ..retargeting import bases, existing, tuning
 from ..sound import sources, strips
 from ..writing import animation, keys, takes
 from . import styles
@@ -102,7 +102,7 @@ def prepare(context: bpy.types.Context) -> Prepared:
     target = targets.read_target(settings.target, scene)
     similarity = _align(settings.target, target, face, card.name)
     if similarity is None:
-        existing.check_face(folder, card)
+        bases.check(folder, card)
         existing.check_keys(settings.target)
     animation.check(settings.target, nla=settings.target.codetalker.use_nla)
     style, note = styles.mix_rows(scene, card, source.start_frame)
@@ -119,6 +119,7 @@ def prepare(context: bpy.types.Context) -> Prepared:
             fps=strips.frames_per_second(scene),
             temperature=settings.own_variation if settings.own_variation >= 0.0 else None,
             seed=settings.seed,
+            shapes=bases.folder() if similarity is None else None,
         ),
         card=card,
         face=face,

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 STAGES = {
     "waiting": "Waiting",
     "starting": "Starting",
+    "shapes": "Fitting the model's face, once",
     "audio": "Reading the sound",
     "libraries": "Loading libraries",
     "model": "Loading the model",

@@ -24,6 +24,7 @@ from ...contracts import FaceMesh, FloatArray, Motion
 from ...errors import TargetError
 from ...face import compact
 from ...face.compact import Basis
+from ...face.model_shapes import template_of
 from ...face.tuning import SEEDS, Regions, soft_regions
 from ...model_files import ModelCard
 
@@ -73,7 +74,7 @@ class Placed:
 def capture(motion: Motion, face: FaceMesh, card: ModelCard) -> bytes:
     """A motion as a packed take.  Touches no bpy, so that it may run in any thread."""
     found = compact.factorise(motion.offsets, MAX_ERROR_M)
-    template = (face.vertices / np.float32(card.units_per_metre)).astype(np.float32)
+    template = template_of(face, card.units_per_metre)
     regions = soft_regions(face, card.units_per_metre)
     return pack(Take(found.basis, regions, template, motion.fps, motion.loudness))
 
