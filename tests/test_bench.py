@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from codetalker_blender.engine.code_loop import CodeLoop, CodeSampler
 from codetalker_blender.engine.codebook import Codec
 from codetalker_blender.engine.query import CodeQuery
-from tests.bench import batch_row
+from tests.bench import batch_row, retarget
 from tests.bench.__main__ import run
 from tests.bench.floor import clip_parts, floor_line, floor_record, heard_macs, whole_decode_macs
 from tests.bench.plain import plain_codes
@@ -220,6 +220,18 @@ def test_every_name_gives_rows() -> None:
         ("default", 10.0), ("default", 60.0), ("default", 600.0),
     ]  # fmt: skip
     assert [row.seconds for row in expand(["vocaset", "default", "speech"], 3.0)] == [3.0, 60.0, 3.0]
+
+
+def test_a_row_of_retargeting_says_what_is_wanted_and_fails_when_motion_is_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    request = expand(["retarget"], 10.0)[-1]
+    assert (request.kind, request.size, request.seconds) == ("solve", "ARKit solve", 30.0)
+    row = retarget.solve_row(replace(request, seconds=1.0))
+    assert row.fast_s is not None and not row.objections() and "30 frames × 52 shapes" in row.notes[0]
+    assert "at most 0.5 s are wanted for 30 s" in row.notes[0]
+    monkeypatch.setattr(retarget, "_MOST_ERROR", 0.0)
+    assert "of the motion are missed" in retarget.solve_row(replace(request, seconds=1.0)).objections()[0]
 
 
 def test_the_report_has_a_row_per_request_though_one_dies(

@@ -37,6 +37,7 @@ from .plain import PlainCodes, plain_codes
 from .rates import measure_rates, wait_for
 from .requests import Request
 from .result import Comparison, Difference, Row
+from .retarget import apply_row, bind_row, solve_row
 from .sizes import SIZES, Drive, made_sound, noise, random_bundle, random_networks
 
 
@@ -241,6 +242,9 @@ MEASURES: dict[str, Callable[[Request], Row]] = {
     "file": file_row,
     "speech": speech_row,
     "batch": batch_row,
+    "bind": bind_row,
+    "apply": apply_row,
+    "solve": solve_row,
 }
 
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from functools import cache
 from typing import Any
 
@@ -206,8 +205,8 @@ def test_other_people_move_as_they_would(other: Any) -> None:
 
 @pytest.mark.parametrize(
     ("other", "most"),
-    # The child's own shapes differ from the model's by more than form: with exactly known places it is 0.06.
-    [(crooked, 0.05), (broad_without_bag, 0.05), (young_with_half_the_lips, 0.08)],
+    # The child's own shapes differ from the model's by more than form: with exactly known places it is 0.051.
+    [(crooked, 0.05), (broad_without_bag, 0.05), (young_with_half_the_lips, 0.07)],
     ids=lambda one: getattr(one, "__name__", str(one)),
 )
 def test_known_weights_come_back_on_other_people(other: Any, most: float) -> None:
@@ -222,18 +221,16 @@ def test_known_weights_come_back_on_other_people(other: Any, most: float) -> Non
 
 
 @pytest.mark.slow
-def test_a_mesh_of_twenty_thousand_vertices_is_quick() -> None:
-    """Twenty seconds of one core to fit and bind, two to carry 900 frames over."""
+def test_a_mesh_of_twenty_thousand_vertices_moves_as_the_model() -> None:
+    """How long that takes is for ``build.py bench --rows retarget``."""
     finer = heads.subdivided(REST, TRIANGLES)
-    start = time.process_time()
+    assert len(finer.points) > 19_000
     found = registration.fit(DEMO, 1.0, finer.points, finer.triangles)
     binding = transfer.bind(found, DEMO, finer.points, finer.triangles)
-    assert time.process_time() - start <= 20.0
-    assert len(finer.points) > 19_000
-    offsets = np.random.default_rng(0).normal(size=(900, len(REST), 3)).astype(np.float32)
-    start = time.process_time()
-    transfer.apply(binding, offsets)
-    assert time.process_time() - start <= 2.0
+    offsets = np.stack([plain_head().deltas[name] for name in ("jawOpen", "mouthPucker", "browInnerUp")])
+    moved = transfer.apply(binding, offsets.astype(np.float32))
+    error, size = np.linalg.norm(moved - finer.of(offsets), axis=2), np.linalg.norm(offsets, axis=2)
+    assert error.mean() <= 0.02 * size.mean()
 
 
 def test_shapes_may_go_through_instead_of_frames() -> None:
