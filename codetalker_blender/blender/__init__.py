@@ -15,7 +15,7 @@ mesh/         target.py readiness.py          mesh → arrays; is it the model's
 sound/        sources.py heard.py mixdown.py  what the engine reads, and where it is heard
               strips.py                       our sound strip on the timeline
 retargeting/  mapping.py existing.py          which shapes the target's own keys follow, and their values
-              bases.py                        the shapes of the model's face
+              bases.py error_map.py           the shapes of the model's face; what keys miss, in colours
               mapping_settings.py mapping_buttons.py  editing that
               tuning.py follow.py             raw motion and an object's settings → its keys
               laying.py layer_settings.py     blinks and gaze on top of it
@@ -52,10 +52,11 @@ def _classes() -> tuple[type, ...]:
     from .bundles import import_buttons, imports, library  # noqa: PLC0415
     from .interchange import file_menus  # noqa: PLC0415
     from .mesh import demo_head  # noqa: PLC0415
-    from .retargeting import layer_settings, mapping_buttons, mapping_settings  # noqa: PLC0415
+    from .retargeting import error_map, layer_settings, mapping_buttons, mapping_settings  # noqa: PLC0415
     from .runs import queue_operators, variation  # noqa: PLC0415
     from .setup import installation_operators, preferences_page  # noqa: PLC0415
     from .sidebar import (  # noqa: PLC0415
+        error_panel,
         layers_panel,
         mapping_panel,
         model_panels,
@@ -88,6 +89,8 @@ def _classes() -> tuple[type, ...]:
         *model_panels.CLASSES,
         *mapping_buttons.CLASSES,
         *mapping_panel.CLASSES,
+        *error_map.CLASSES,
+        error_panel.CODETALKER_PT_error,
         *file_menus.CLASSES,
         panels.CODETALKER_PT_tuning,
         layers_panel.CODETALKER_PT_layers,

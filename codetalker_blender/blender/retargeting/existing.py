@@ -19,7 +19,7 @@ from ...errors import TargetError, UserError
 from ...face.compact import Basis
 from ...face.layers import joined
 from ...face.names import key_weights
-from ...face.weights import ShapeControl, SolveSettings, residual, solve_weights
+from ...face.weights import Residual, ShapeControl, SolveSettings, residual, solve_weights
 from ...model_files import ModelCard
 from ..mesh import target as targets
 from ..mesh.readiness import Fit
@@ -54,13 +54,12 @@ class Solved:
     """What is to be written.
 
     values: of each mesh that has keys for it; the object itself is the first
-    rms_mm, max_mm: what the shapes in use miss of the motion, on the model's own face
+    missed: of the motion by the shapes in use, on the model's own face
     notes: sentences for the animator
     """
 
     values: tuple[tuple[bpy.types.Object, keys.KeyValues], ...]
-    rms_mm: float
-    max_mm: float
+    missed: Residual
     notes: tuple[str, ...]
 
 
@@ -76,7 +75,7 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
     weights = _with_layers(weights, motion, settings.controls)
     wanted = key_weights({**driven, **by_name}, weights)
     values, notes = key_values(obj, wanted, motion.start_frame)
-    return Solved(values, missed.rms_mm, missed.max_mm, notes)
+    return Solved(values, missed, notes)
 
 
 def solve_all(motion: Motion, shape_set: str, controls: Mapping[str, ShapeControl]) -> ShapeWeights:

@@ -257,8 +257,8 @@ def _frames(obj: bpy.types.Object, placed: Placed) -> tuple[Mapping[bpy.types.Ob
         return dict(solved.values), replace(
             outcome,
             key_count=sum(len(values.names) for _, values in solved.values),
-            error_mm=solved.max_mm,
-            rms_mm=solved.rms_mm,
+            error_mm=solved.missed.max_mm,
+            rms_mm=solved.missed.rms_mm,
             notes="\n".join(solved.notes),
         )
     rest = targets.rest_coordinates(obj.data)

@@ -23,7 +23,7 @@ from ..bundles import models
 from ..mesh import readiness
 from ..mesh import target as targets
 from ..preferences import engine_settings
-from ..retargeting import bases, existing, tuning
+from ..retargeting import bases, error_map, existing, tuning
 from ..sound import sources, strips
 from ..writing import animation, keys, takes
 from . import styles
@@ -199,6 +199,9 @@ def remove(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> None:
     assert obj is not None
     owner = keys.last_owner(obj.data.shape_keys)
     tuning.remove(obj)
+    face = error_map.shown()
+    if face is not None and face[error_map.MARK] in (owner, obj.name):
+        error_map.hide()
     for name in {owner, obj.name} - set(scene.objects.keys()) | {obj.name}:
         strips.remove_sound(scene, name)
 
