@@ -32,7 +32,7 @@ setup/        preferences_page.py preferences_layout.py  the page in Blender's p
               ticker.py                       redraws meanwhile
 sidebar/      operators.py                    the main buttons
               panels.py sequencer_panel.py model_panels.py mapping_panel.py layers_panel.py
-              base.py                         the place of panels
+              runs_panels.py base.py          the runs that go and wait; the place of panels
               presets.py translations.py      settings kept by name; words in other languages
 headless/     clip.py console.py outputs.py render.py  one clip without a window and what it leaves
 command.py    the command line inside Blender; __main__.py: of the bpy module
@@ -63,6 +63,7 @@ def _classes() -> tuple[type, ...]:
         operators,
         panels,
         presets,
+        runs_panels,
         sequencer_panel,
     )
 
@@ -86,6 +87,7 @@ def _classes() -> tuple[type, ...]:
         *presets.CLASSES,
         demo_head.CODETALKER_OT_add_demo_head,
         panels.CODETALKER_PT_generate,
+        runs_panels.CODETALKER_PT_runs,
         *model_panels.CLASSES,
         *mapping_buttons.CLASSES,
         *mapping_panel.CLASSES,
@@ -96,6 +98,7 @@ def _classes() -> tuple[type, ...]:
         layers_panel.CODETALKER_PT_layers,
         panels.CODETALKER_PT_sampling,
         sequencer_panel.CODETALKER_PT_sequencer,
+        runs_panels.CODETALKER_PT_sequencer_runs,
     )
 
 

@@ -128,12 +128,16 @@ def strip_trim_start(strip: Any) -> int:
 
 
 def strip_is_retimed(strip: Any) -> bool:
-    """Whether the strip plays at another speed than its file, or at several."""
-    if hasattr(strip, "retiming_keys"):
-        return len(strip.retiming_keys) > 1
-    # 4.2 does not tell the keys of sound, but the strip is not as long as its file less what is cut.
-    uncut = strip.frame_duration - strip.frame_offset_start - strip.frame_offset_end
-    return bool(abs(strip.frame_final_duration - uncut) > 0.5)
+    """Whether the strip plays at another speed than its file, or at several, as far as Blender tells."""
+    return len(getattr(strip, "retiming_keys", ())) > 1
+
+
+def tells_retiming(strip: Any) -> bool:
+    """Whether :func:`strip_is_retimed` knows.
+
+    Up to 4.4 Blender does not tell of sound, and ``frame_duration`` is that of the retimed strip.
+    """
+    return hasattr(strip, "retiming_keys")
 
 
 def strip_sound_offset_s(strip: Any) -> float:

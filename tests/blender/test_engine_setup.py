@@ -90,7 +90,9 @@ def test_what_stops_pip_is_one_sentence(makes_environments: None, preferences: A
     assert not (Path(bpy.utils.extension_path_user(MODULE)) / "engine").exists()
 
 
-def test_leaving_in_the_middle_leaves_nothing(preferences: Any, tmp_path: Path) -> None:
+def test_leaving_in_the_middle_leaves_nothing(
+    makes_environments: None, preferences: Any, tmp_path: Path
+) -> None:
     """As in a window, where the button returns at once; the extension is then switched off."""
     import addon_utils
 

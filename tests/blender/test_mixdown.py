@@ -41,14 +41,16 @@ def test_retimed_strip_is_mixed_down_alone(
     assert source.is_mixed and source.start_frame == start
     audio = sources.read(source)
     assert scenes.differences(before, dump()) == []
-    assert audio.duration_s == pytest.approx(DURATION_S / factor, abs=1 / 24)
+    # Blender rounds the strip to whole frames, at times one too many
+    assert audio.duration_s == pytest.approx(DURATION_S / factor, abs=1.01 / 24)
+    # and up to 4.5, its own playback of a retimed strip wavers by some milliseconds
+    late_s = 0.02 if compat.tells_retiming(strip) else 0.03
     got = np.abs(timeline.samples_of(audio))
     around = round(0.05 * RATE_HZ)
     for time_s in times_s:
         first = round(time_s / factor * RATE_HZ) - around
         window = got[first : first + 2 * around]
-        # Up to 4.5, Blender's own playback of a retimed strip wavers by some milliseconds.
-        assert window.max() > 0.3 and abs(int(window.argmax()) - around) < 0.02 * RATE_HZ
+        assert window.max() > 0.3 and abs(int(window.argmax()) - around) < late_s * RATE_HZ
         window[:] = 0
     assert got.max() < 0.1
 
@@ -127,6 +129,8 @@ def test_failed_mixdown_leaves_the_scene_and_says_so(
 @needs_audio
 def test_without_audio_a_retimed_strip_is_refused(recording: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     strip = timeline.add_strip(recording, 20)
+    if not compat.tells_retiming(strip):
+        pytest.skip("this Blender does not tell whether sound is retimed")
     assert locate(strip).start_frame == 20
     timeline.play_faster(strip, 1.5)
     monkeypatch.setattr(compat, "has_audio", lambda: False)

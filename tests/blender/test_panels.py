@@ -16,7 +16,7 @@ from codetalker_blender.blender.layout import draw_text
 from codetalker_blender.blender.preferences import PYTHON_VARIABLE
 from codetalker_blender.blender.retargeting import tuning
 from codetalker_blender.blender.runs import jobs
-from codetalker_blender.blender.sidebar import panels, sequencer_panel
+from codetalker_blender.blender.sidebar import panels, runs_panels, sequencer_panel
 from codetalker_blender.blender.sound import sources
 from codetalker_blender.blender.writing import takes
 from tests.blender import running, scenes, speaking
@@ -99,23 +99,36 @@ def test_every_slider_can_be_told_from_the_others(obj: bpy.types.Object) -> None
     assert lines[second + 1 : second + 1 + len(regions)] == regions
 
 
-def test_runs_are_listed(settings: bpy.types.bpy_struct) -> None:
+@pytest.mark.parametrize("panel", [runs_panels.CODETALKER_PT_runs, runs_panels.CODETALKER_PT_sequencer_runs])
+def test_runs_are_listed(settings: bpy.types.bpy_struct, panel: type[bpy.types.Panel]) -> None:
+    assert not panel.poll(bpy.context)
     for name in ("First", "Second"):
         settings.target = scenes.add_sheet(name)
         text, _ = drawn(panels.CODETALKER_PT_generate)
         running.add()
     assert "Add to the Queue" in text
-    text, settable = drawn(panels.CODETALKER_PT_generate)
-    lines = text.split("\n")
+    assert "use_preview" in drawn(panels.CODETALKER_PT_generate)[1]
+    assert panel.poll(bpy.context)
+    lines = drawn(panel)[0].split("\n")
     assert lines.index("First") < lines.index("Starting") < lines.index("Second: waiting")
     assert lines.count("codetalker.cancel") == 2 and "codetalker.cancel_all" in lines
-    assert "use_preview" in settable
     for run in (jobs.QUEUE.current, *jobs.QUEUE.waiting):
         jobs.QUEUE.drop(run)  # another file is loaded
-    text, _ = drawn(panels.CODETALKER_PT_generate)
+    assert panel.poll(bpy.context)
+    text, _ = drawn(panel)
     assert "speech of 'First' was dropped" in text and "speech of 'Second' was dropped" in text
     running.add()
-    assert "dropped" not in drawn(panels.CODETALKER_PT_generate)[0]
+    assert "dropped" not in drawn(panel)[0]
+
+
+def test_progress_shares_its_panel_with_no_other_text(settings: bpy.types.bpy_struct) -> None:
+    """Or Blender would draw that over the bar when the run ends with the mouse on it."""
+    settings.target = scenes.add_sheet()
+    before = [drawn(panel)[0] for panel in (panels.CODETALKER_PT_generate, runs_panels.CODETALKER_PT_runs)]
+    running.add()
+    after = [drawn(panel)[0] for panel in (panels.CODETALKER_PT_generate, runs_panels.CODETALKER_PT_runs)]
+    assert before[0] == after[0].replace("Add to the Queue", "Generate from Audio")
+    assert before[1] == "" and after[1].split("\n")[0] == "Starting"
 
 
 def test_regions_that_the_face_lacks_are_named(

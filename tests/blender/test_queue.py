@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,13 +19,9 @@ import codetalker_blender
 from codetalker_blender.blender.runs import jobs
 from codetalker_blender.errors import EngineError
 from tests.blender import running, scenes
+from tests.blender.processes import children, is_alive
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
-
-
-def is_alive(pid: int) -> bool:
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
 
 
 def worker_pid() -> int:
@@ -190,10 +185,7 @@ def test_twenty_times_on_and_off_leaves_nothing(settings: Any) -> None:
             if isinstance(listed := getattr(bpy.app.handlers, name), list)
         ]
         classes = sorted(name for name in dir(bpy.types) if "CODETALKER" in name)
-        command = ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())]
-        found = subprocess.run(command, capture_output=True, text=True, check=False)
-        children = found.stdout.splitlines()
-        workers = [line for line in children if "job.worker" in line]
+        workers = [line for line in children(os.getpid()) if "job.worker" in line]
         return [handlers, classes, workers, running.threads()]
 
     settings.target = scenes.add_sheet()

@@ -11,7 +11,9 @@ Inside Blender:
     session.py         acts, one after the other, driven by one timer; what they find
     stage.py           what an act works with: the scene, waiting, pictures, figures
     hands.py           mouse and keyboard: finds a button under the mouse and presses it
+    real_hands.py      the same through the X server
     extension.py       the installed extension, its job and its worker processes
     stopwatch.py       how long each callback of the extension takes
-    first_animation.py tuning_act.py interruptions.py reopening.py other_panels.py large_face.py   the acts
+    first_animation.py tuning_act.py interruptions.py reopening.py other_panels.py large_face.py
+    preview_act.py styles_act.py existing_act.py queue_act.py presets_act.py hosted_act.py   the acts
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 WIDTH, HEIGHT = 1600, 1000
 #: The programs without which there is no window, and who brings them.
-NEEDED = {"Xvfb": "xvfb", "import": "imagemagick"}
+NEEDED = {"Xvfb": "xvfb", "import": "imagemagick", "xdotool": "xdotool"}
 
 
 def missing() -> str:

@@ -55,14 +55,22 @@ class Hands:
     def drag(self, start: tuple[int, int], end: tuple[int, int]) -> Steps:
         self.move(start)
         yield _EVENT_S
-        self.window.event_simulate(type="LEFTMOUSE", value="PRESS", x=start[0], y=start[1])
+        self.hold(start)
         yield _EVENT_S
         for part in range(1, 6):
             x, y = (round(a + (b - a) * part / 5) for a, b in zip(start, end, strict=True))
             self.move((x, y))
             yield _EVENT_S
-        self.window.event_simulate(type="LEFTMOUSE", value="RELEASE", x=end[0], y=end[1])
+        self.release(end)
         yield _EVENT_S
+
+    def hold(self, place: tuple[int, int]) -> None:
+        """Press the left button."""
+        self.window.event_simulate(type="LEFTMOUSE", value="PRESS", x=place[0], y=place[1])
+
+    def release(self, place: tuple[int, int]) -> None:
+        """Let the left button go."""
+        self.window.event_simulate(type="LEFTMOUSE", value="RELEASE", x=place[0], y=place[1])
 
     def key(self, name: Any, place: tuple[int, int], *, ctrl: bool = False, shift: bool = False) -> Steps:
         """Press and release a key or a mouse button with the mouse at a place."""

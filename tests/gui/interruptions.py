@@ -9,7 +9,7 @@ import bpy
 from tests.blender import scenes
 from tests.gui import extension
 from tests.gui.hands import Steps
-from tests.gui.stage import Stage
+from tests.gui.stage import LONG_AUDIO, Stage
 
 
 def escape_then_again(stage: Stage) -> Steps:
@@ -33,17 +33,21 @@ def escape_then_again(stage: Stage) -> Steps:
 
 
 def cancel_button(stage: Stage) -> Steps:
-    """Cancel is in the panel, and does what ESC does."""
+    """A click on Cancel in the panel does what ESC does."""
     yield from stage.prepare()
+    stage.settings.audio = LONG_AUDIO
     before = scenes.dump()
     yield from stage.generate()
-    yield 0.4  # until it is drawn, where the other button was; the model needs little more than the search
-    yield from stage.hands.find("codetalker.cancel", near="codetalker.generate")
+    yield from stage.reach_the_middle(0.05)
+    place = yield from stage.hands.find("codetalker.cancel", near="codetalker.generate")
     assert extension.is_running(), "the run was over before the button was found"
-    # by name: a click of the event simulator does nothing here, where one by the X server's mouse does
-    bpy.ops.codetalker.cancel("INVOKE_DEFAULT")
+    stage.snap("running")
+    began = time.monotonic()
+    yield from stage.hands.click(place)
     yield from stage.finish()
-    yield 0.3
+    stage.measure("click on Cancel to idle", time.monotonic() - began, "s")
+    yield 0.5
+    stage.snap("cancelled")
     _unchanged(stage, before)
 
 

@@ -64,7 +64,8 @@ def preferences(stage: Stage) -> Steps:
     bpy.context.window_manager.addon_search = "CodeTalker"
     yield 0.5
     bpy.ops.preferences.addon_expand(module=MODULE)
-    yield 0.5
+    area.tag_redraw()
+    yield 1.0
     stage.snap("preferences")
     bpy.ops.codetalker.check_installation("INVOKE_DEFAULT")
     examination = extension.module("blender.setup.examination")

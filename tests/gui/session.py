@@ -17,6 +17,8 @@ from pathlib import Path
 
 import bpy
 
+from tests.gui.hands import Hands
+from tests.gui.real_hands import RealHands
 from tests.gui.stage import Stage, Steps
 
 Act = Callable[[Stage], Steps]
@@ -24,14 +26,15 @@ Act = Callable[[Stage], Steps]
 _FIRST_S = 2.0
 
 
-def start(name: str, acts: list[str], project: str, pictures: str, results: str) -> None:
+def start(name: str, acts: list[str], project: str, pictures: str, results: str, simulated: bool) -> None:
     """Play the acts ("tuning_act.sliders") when Blender is up, then quit.
 
+    simulated: by Blender's event simulator, which it must have been started for, or by the X server's mouse
     results: the JSON file that tells what they found; it is written after every act
     """
     bpy.context.preferences.view.show_splash = False
     session = Session(name, acts, Path(results))
-    steps = session.play(Stage(Path(project), Path(pictures)))
+    steps = session.play(Stage(Path(project), Path(pictures), Hands() if simulated else RealHands()))
     bpy.app.timers.register(lambda: next(steps, None), first_interval=_FIRST_S, persistent=True)
 
 

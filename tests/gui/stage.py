@@ -22,6 +22,10 @@ from tests.gui.stopwatch import Stopwatch
 
 #: Relative, so that no picture shows where this machine keeps its files.
 AUDIO = "//speech/demo.flac"
+#: The same sentence several times: there is time to look while it is generated.
+LONG_AUDIO = "//speech/long.wav"
+#: Of the sidebar's folded sub-panels: from the last button to the first one's title, from title to title.
+_FIRST_TITLE, _NEXT_TITLE = 31, 27
 
 
 @dataclass(frozen=True)
@@ -37,9 +41,9 @@ class Figure:
 class Stage:
     """project: a folder with demo_head.blend and speech/, the animator's; pictures: where screenshots go."""
 
-    def __init__(self, project: Path, pictures: Path) -> None:
+    def __init__(self, project: Path, pictures: Path, hands: Hands) -> None:
         self.project, self.pictures = project, pictures
-        self.hands = Hands()
+        self.hands = hands
         self.stopwatch = Stopwatch(extension.folder())
         self.figures: list[Figure] = []
         self.workers: set[int] = set()
@@ -105,6 +109,16 @@ class Stage:
         space.region_3d.view_perspective = "CAMERA"
         space.region_3d.view_camera_zoom = 10.0
         yield 0.3
+
+    def speaks(self, name: str) -> bool:
+        """Whether an object has an animation of ours."""
+        return extension.module("blender.retargeting.tuning").outcome_of(bpy.data.objects[name]) is not None
+
+    def unfold(self, number: int) -> Steps:
+        """Click the title of a sub-panel that is folded as those above it are; the first is 1."""
+        x, y = yield from self.hands.find("codetalker.remove")
+        yield from self.hands.click((x, y - _FIRST_TITLE - (number - 1) * _NEXT_TITLE))
+        yield 0.4
 
     def coordinates(self, frame: int) -> NDArray[np.float32]:
         """(V, 3) the head as Blender deforms it at a frame."""

@@ -9,7 +9,7 @@ from ..bundles import models
 from ..layout import draw_text, for_properties
 from ..mesh.demo_head import CODETALKER_OT_add_demo_head
 from ..retargeting import tuning
-from ..runs import generation, jobs, status
+from ..runs import generation, jobs
 from ..setup.installation_operators import CODETALKER_OT_open_preferences
 from ..sound import sources
 from . import model_panels, presets
@@ -115,18 +115,17 @@ def draw_speaker(layout: bpy.types.UILayout, context: bpy.types.Context) -> None
 
 
 def draw_run(layout: bpy.types.UILayout, context: bpy.types.Context, label: str) -> None:
-    """How far the runs are, the button for another, and what that needs."""
-    status.draw_runs(layout)
-    button = layout.column()
-    button.scale_y = 1.4
-    text = "Add to the Queue" if jobs.current() is not None else label
-    button.operator(CODETALKER_OT_generate.bl_idname, text=text, icon="PLAY_SOUND")
-    layout.prop(context.scene.codetalker, "use_preview")
+    """What a run needs, and the button for one."""
     column = layout.column(align=True)
     for check in generation.checks(context):
         draw_text(column, context, str(check), "ERROR" if check.reason else "CHECKMARK")
         if check.label == "Engine" and check.reason:
             column.operator(CODETALKER_OT_open_preferences.bl_idname, icon="PREFERENCES")
+    button = layout.column()
+    button.scale_y = 1.4
+    text = "Add to the Queue" if jobs.current() is not None else label
+    button.operator(CODETALKER_OT_generate.bl_idname, text=text, icon="PLAY_SOUND")
+    layout.prop(context.scene.codetalker, "use_preview")
 
 
 def _draw_output(

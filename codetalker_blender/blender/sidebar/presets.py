@@ -59,6 +59,11 @@ class CODETALKER_PT_presets(PresetPanel, bpy.types.Panel):
     preset_operator = "script.execute_preset"
     preset_add_operator = CODETALKER_OT_add_preset.bl_idname
 
+    def draw(self, context: bpy.types.Context) -> None:
+        # until the first preset is kept, Blender's menu would complain of missing paths
+        bpy.utils.user_resource("SCRIPTS", path=f"presets/{FOLDER}", create=True)
+        super().draw(context)
+
     @staticmethod
     def reset_cb(context: bpy.types.Context, filepath: str) -> None:
         """Blender calls it before it loads a preset."""

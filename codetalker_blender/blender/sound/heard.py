@@ -21,6 +21,7 @@ from .. import compat
 _TYPE_NAMES = {"SOUND": "sound", "MOVIECLIP": "movie clip", "META": "meta"}
 #: Handles are whole frames, the start of the file may be a hair beside one.
 _ROUNDING_FRAMES = 1e-3
+_PERHAPS_RETIMED = "perhaps retimed"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Heard:
     path: the strip's file, absolute; is_packed: it lies inside the .blend
     first, end: the frames [first, end) of that scene in which it is heard
     offset_s: the second of the file that is heard at ``first``, where ``unreadable`` is empty
-    unreadable: why what is heard is no plain part of the file ("retimed"), or ""
+    unreadable: why what is heard is no plain part of the file, or may not be ("retimed"), or ""
     silence: why nothing of it is played at present ("muted"), or ""
     """
 
@@ -81,7 +82,7 @@ def heard(scene: bpy.types.Scene, name: str) -> Heard:
     first, end = max(left for left, _ in spans), min(right for _, right in spans)
     unreadable = _unreadable(strip, metas, scene)
     offset_s = 0.0
-    if not unreadable:
+    if unreadable in ("", _PERHAPS_RETIMED):
         # Handles may lie before the sound: there, nothing is heard.
         origin = compat.strip_content_start(strip) - compat.strip_trim_start(strip)
         first = max(first, math.ceil(origin - _ROUNDING_FRAMES))
@@ -142,7 +143,10 @@ def _unreadable(strip: Any, metas: list[Any], scene: bpy.types.Scene) -> str:
     if compat.strip_trim_start(strip) and scene.render.fps_base != 1 and compat.has_audio():
         # Blender loses a frame of what was split off, or none, as its own numbers round.
         return "split for good"
-    return "shifted by a Sound Offset" if compat.strip_sound_offset_s(strip) else ""
+    if compat.strip_sound_offset_s(strip):
+        return "shifted by a Sound Offset"
+    # Without audio nothing could be mixed, and a strip that cannot be heard is seldom a retimed one.
+    return _PERHAPS_RETIMED if compat.has_audio() and not compat.tells_retiming(strip) else ""
 
 
 def _silence(editor: bpy.types.SequenceEditor, path: list[Any]) -> str:
