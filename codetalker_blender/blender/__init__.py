@@ -7,6 +7,7 @@ preferences.py  what belongs to this machine: the engine's Python, how jobs run,
 buttons.py layout.py  what buttons have in common; texts and properties in panels
 writing/      keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
               owned_actions.py                curves in an action of ours beside the animator's
+              rig_animation.py                bones and custom properties, at once or not at all
               takes.py                        raw motion in the file
 bundles/      models.py library.py imports.py the model library; official checkpoints → a model
               import_buttons.py               the buttons of that
@@ -18,6 +19,8 @@ retargeting/  mapping.py existing.py          which shapes the target's own keys
               bases.py error_map.py           the shapes of the model's face; what keys miss, in colours
               mapping_settings.py mapping_buttons.py  editing that
               tuning.py follow.py             raw motion and an object's settings → its keys
+              rig_rules.py rig_values.py      which bones and properties of its rig follow, and their values
+              rig_settings.py rig_buttons.py  editing that
               laying.py layer_settings.py     blinks and gaze on top of it
 properties.py the settings in the scene and the object
 runs/         generation.py jobs.py           read the scene → request; run it; motion → take
@@ -32,7 +35,8 @@ setup/        preferences_page.py preferences_layout.py  the page in Blender's p
               ticker.py                       redraws meanwhile
 sidebar/      operators.py                    the main buttons
               panels.py sequencer_panel.py model_panels.py mapping_panel.py layers_panel.py
-              runs_panels.py base.py          the runs that go and wait; the place of panels
+              rig_panel.py runs_panels.py     the runs that go and wait
+              base.py                         the place of panels
               presets.py translations.py      settings kept by name; words in other languages
 headless/     clip.py console.py outputs.py render.py  one clip without a window and what it leaves
 command.py    the command line inside Blender; __main__.py: of the bpy module
@@ -52,7 +56,14 @@ def _classes() -> tuple[type, ...]:
     from .bundles import import_buttons, imports, library  # noqa: PLC0415
     from .interchange import file_menus  # noqa: PLC0415
     from .mesh import demo_head  # noqa: PLC0415
-    from .retargeting import error_map, layer_settings, mapping_buttons, mapping_settings  # noqa: PLC0415
+    from .retargeting import (  # noqa: PLC0415
+        error_map,
+        layer_settings,
+        mapping_buttons,
+        mapping_settings,
+        rig_buttons,
+        rig_settings,
+    )
     from .runs import queue_operators, variation  # noqa: PLC0415
     from .setup import installation_operators, preferences_page  # noqa: PLC0415
     from .sidebar import (  # noqa: PLC0415
@@ -63,6 +74,7 @@ def _classes() -> tuple[type, ...]:
         operators,
         panels,
         presets,
+        rig_panel,
         runs_panels,
         sequencer_panel,
     )
@@ -72,6 +84,7 @@ def _classes() -> tuple[type, ...]:
         properties.CODETALKER_PG_scene,
         *mapping_settings.GROUPS,
         layer_settings.CODETALKER_PG_layers,
+        *rig_settings.GROUPS,
         properties.CODETALKER_PG_object,
         imports.CODETALKER_PG_import,
         operators.CODETALKER_OT_generate,
@@ -91,6 +104,8 @@ def _classes() -> tuple[type, ...]:
         *model_panels.CLASSES,
         *mapping_buttons.CLASSES,
         *mapping_panel.CLASSES,
+        *rig_buttons.CLASSES,
+        *rig_panel.CLASSES,
         *error_map.CLASSES,
         error_panel.CODETALKER_PT_error,
         *file_menus.CLASSES,

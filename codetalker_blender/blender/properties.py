@@ -9,7 +9,7 @@ import bpy
 from . import compat
 from .bundles import models
 from .preferences import DEVICES, models_folder
-from .retargeting import layer_settings, mapping_settings
+from .retargeting import layer_settings, mapping_settings, rig_settings
 from .retargeting.follow import rewrite
 from .sound import heard, sources
 
@@ -223,6 +223,7 @@ class CODETALKER_PG_object(bpy.types.PropertyGroup):
         max_error_mm: float
         use_nla: bool
         mapping: mapping_settings.CODETALKER_PG_mapping
+        rig: rig_settings.CODETALKER_PG_rig
         layers: layer_settings.CODETALKER_PG_layers
         strength_mouth: float
         strength_jaw: float
@@ -272,6 +273,7 @@ class CODETALKER_PG_object(bpy.types.PropertyGroup):
             update=rewrite,
         )
         mapping: bpy.props.PointerProperty(type=mapping_settings.CODETALKER_PG_mapping)
+        rig: bpy.props.PointerProperty(type=rig_settings.CODETALKER_PG_rig)
         layers: bpy.props.PointerProperty(type=layer_settings.CODETALKER_PG_layers)
         strength_mouth: _strength("mouth")
         strength_jaw: _strength("jaw")

@@ -72,20 +72,28 @@ def visemes_of(shapes: Blendshapes) -> Blendshapes:
     The silent one is rest: a shape without offsets.  ARKit shapes that the face lacks are left out.
     Raises UserError when the installation is damaged.
     """
+    mixtures = viseme_mixtures()
+    mixture = np.array([[shares.get(name, 0.0) for name in shapes.names] for shares in mixtures.values()])
+    offsets = np.tensordot(mixture.astype(np.float32), shapes.offsets, 1)
+    return Blendshapes(tuple(mixtures), offsets.astype(np.float32))
+
+
+def viseme_mixtures() -> dict[str, dict[str, float]]:
+    """How much of each ARKit shape is in each of the 15 visemes.  Raises UserError as above."""
     path = shipped(f"{_HEAD}/{_SHAPES_FILE}")
     arrays = read_arrays(path)
     if missing := [name for name in ("names", "viseme_names", "viseme_weights") if name not in arrays]:
         raise UserError(
             f"'{path}' holds no visemes: it lacks '{missing[0]}'.", "Install the extension again."
         )
-    parts = [str(name) for name in arrays["names"]]
-    mixture = arrays["viseme_weights"].astype(np.float32)
-    names = tuple(str(name) for name in arrays["viseme_names"])
+    parts, names = ([str(name) for name in arrays[field]] for field in ("names", "viseme_names"))
+    mixture = arrays["viseme_weights"]
     if mixture.shape != (len(names), len(parts)):
         raise UserError(f"'{path}': 'viseme_weights' must be one row per viseme, not {mixture.shape}.")
-    used = [name for name in parts if name in shapes.names]
-    columns = mixture[:, [parts.index(name) for name in used]]
-    return Blendshapes(names, np.tensordot(columns, shapes.chosen(used).offsets, 1).astype(np.float32))
+    return {
+        name: {part: float(share) for part, share in zip(parts, row, strict=True) if share}
+        for name, row in zip(names, mixture, strict=True)
+    }
 
 
 def demo_head_face() -> FaceMesh:

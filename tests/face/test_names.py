@@ -11,7 +11,7 @@ import pytest
 
 from codetalker_blender.contracts import ShapeWeights
 from codetalker_blender.errors import UserError
-from codetalker_blender.face.mapping_files import read_mapping, write_mapping
+from codetalker_blender.face.mapping_files import Preset, read_mapping, write_mapping
 from codetalker_blender.face.names import (
     KNOWN_SHAPES,
     Drive,
@@ -253,8 +253,8 @@ def test_a_preset_keeps_the_mapping(tmp_path: Path) -> None:
     mapping = dict(match(KNOWN_SHAPES, [*VROID, "ключ"]).mapping)
     mapping["jawOpen"] = (Drive("ключ", -0.25), Drive("Fcl_MTH_A", 1 / 3))
     path = tmp_path / "Vröid.json"
-    write_mapping(path, mapping)
-    assert read_mapping(path) == mapping
+    write_mapping(path, Preset(mapping))
+    assert read_mapping(path) == Preset(mapping)
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name], "nothing else is left"
 
 
@@ -275,7 +275,8 @@ def preset(**changes: object) -> dict[str, object]:
         ("no json", "cannot be read as JSON"),
         ('{"format": "codetalker mapping", "format": "x"}', "'format' comes twice"),
         (b"\xff\xfe\x00", "cannot be read as text"),
-        (preset(version=2), "version 2"),
+        (preset(version=3), "version 3"),
+        (preset(channels=[]), "unknown field 'channels'"),
         (preset(more=1), "unknown field 'more'"),
         (preset(drives=[]), "'drives' must be"),
         (preset(drives={"jawOpen": []}), "'jawOpen' must have a list"),

@@ -13,7 +13,7 @@ from ...errors import TargetError
 from ...face.curves import resample_offsets
 from ...face.names import NameMapping, as_shapes, key_weights
 from ..mesh import target as targets
-from ..retargeting import existing, mapping, tuning
+from ..retargeting import existing, mapping, rig_values, tuning
 from ..sound import strips
 from ..writing import animation, keys, takes
 
@@ -54,15 +54,20 @@ def place(
     ]
     moved = ShapeWeights(known.names, np.stack(columns, axis=1), strips.frames_per_second(scene))
     placed, notes = existing.key_values(obj, key_weights(used, moved), float(start_frame))
+    rig, rig_notes = rig_values.values(obj, moved, float(start_frame))
+    moving = {rule.shape for rule in rig_values.usable(obj).rules}.intersection(known.names)
+    if obj not in dict(placed) and moving:
+        placed = ((obj, existing.no_keys(moved.frame_count, float(start_frame))), *placed)
     if obj not in dict(placed):
         raise TargetError(
             f"No free key of '{obj.name}' follows any of the {len(known.names)} shapes that there are: "
             f"{_listed(known.names)}.",
             "Map keys by hand under Mapping, or choose another file.",
         )
-    idle = [name for name in known.names if name not in used and known.of(name).any()]
+    idle = [name for name in known.names if name not in {*used, *moving} and known.of(name).any()]
     lost = f"No key follows {_listed(tuple(idle))}." if idle else ""
-    return tuning.write_values(obj, dict(placed), notes), " ".join([*notes, lost]).strip()
+    sentences = (*notes, *rig_notes)
+    return tuning.write_values(obj, dict(placed), rig, sentences), " ".join([*sentences, lost]).strip()
 
 
 def shown(obj: bpy.types.Object, scene: bpy.types.Scene, shape_set: str) -> ShapeWeights:

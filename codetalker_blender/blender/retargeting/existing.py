@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
+import numpy as np
 
 from ...contracts import FloatArray, IntArray, ShapeWeights
 from ...errors import TargetError, UserError
@@ -24,7 +25,8 @@ from ...model_files import ModelCard
 from ..mesh import target as targets
 from ..mesh.readiness import Fit
 from ..writing import animation, curves, keys
-from . import bases, mapping
+from ..writing.rig_animation import ChannelValues
+from . import bases, mapping, rig_values
 from .laying import Laid
 
 #: So many names stand in a sentence, then "and more".
@@ -53,12 +55,14 @@ class Motion:
 class Solved:
     """What is to be written.
 
-    values: of each mesh that has keys for it; the object itself is the first
+    values: of each mesh that has keys for it; the object itself is the first, with keys or without
+    rig: of what holds the rig's channels
     missed: of the motion by the shapes in use, on the model's own face
     notes: sentences for the animator
     """
 
     values: tuple[tuple[bpy.types.Object, keys.KeyValues], ...]
+    rig: tuple[ChannelValues, ...]
     missed: Residual
     notes: tuple[str, ...]
 
@@ -67,7 +71,8 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
     """Key values for the object and its companions.  Raises TargetError where there is nothing to drive."""
     check_keys(obj)
     driven = mapping.of(obj)
-    shapes = bases.of_take(motion.template, obj.codetalker.mapping.shape_set).chosen(list(driven))
+    used = list(dict.fromkeys([*driven, *(rule.shape for rule in rig_values.usable(obj).rules)]))
+    shapes = bases.of_take(motion.template, obj.codetalker.mapping.shape_set).chosen(used)
     settings = SolveSettings(controls=mapping.controls(obj))
     weights = solve_weights(shapes, motion.basis, motion.fps, settings, mid_lips=motion.mid_lips)
     missed = residual(shapes, weights, motion.basis)
@@ -75,7 +80,10 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
     weights = _with_layers(weights, motion, settings.controls)
     wanted = key_weights({**driven, **by_name}, weights)
     values, notes = key_values(obj, wanted, motion.start_frame)
-    return Solved(values, missed, notes)
+    rig, rig_notes = rig_values.values(obj, weights, motion.start_frame)
+    if obj not in dict(values):
+        values = ((obj, no_keys(weights.frame_count, motion.start_frame)), *values)
+    return Solved(values, rig, missed, (*notes, *rig_notes))
 
 
 def solve_all(motion: Motion, shape_set: str, controls: Mapping[str, ShapeControl]) -> ShapeWeights:
@@ -125,21 +133,30 @@ def key_values(
     return tuple(values), tuple(notes)
 
 
+def no_keys(frame_count: int, start_frame: float) -> keys.KeyValues:
+    """What is written onto a mesh whose rig alone moves."""
+    return keys.KeyValues((), np.zeros((frame_count, 0), np.float32), (), start_frame)
+
+
 def check_keys(obj: bpy.types.Object) -> None:
-    """Raises TargetError when none of the object's keys can be driven, or a companion cannot be written."""
+    """Raises TargetError when none of the object's keys, and nothing of its rig, can be driven, or a
+    companion or the rig cannot be written.
+    """
     for other in mapping.companions(obj):
         refusal = targets.obstacle(other, other.users_scene[0]) or targets.busy_mode(other)
         if refusal is not None:
             raise refusal
         keys.refuse_foreign_absolute(other)
         animation.refuse_muted_nla(other, nla=obj.codetalker.use_nla)
+    if rig_values.check(obj):
+        return
     driven = mapping.of(obj)
     if not driven:
         kind, shapes = mapping.SETS[obj.codetalker.mapping.shape_set]
         count = sum(len(mapping.own_keys(mesh)) for mesh in mapping.meshes(obj))
         raise TargetError(
             f"None of the {count} shape keys of '{obj.name}' is named like one of the {len(shapes)} {kind}.",
-            "Choose other Shapes, or map keys by hand, under Mapping.",
+            "Choose other Shapes, map keys by hand, or let bones follow, under Mapping.",
         )
     names = tuple(drive.key for drives in driven.values() for drive in drives)
     free, taken = _keys_of(obj, names)
@@ -168,9 +185,12 @@ def fit(obj: bpy.types.Object, folder: Path, card: ModelCard) -> Fit:
 def coverage(obj: bpy.types.Object) -> str:
     """How many shapes have keys, and which have none."""
     kind, shapes = mapping.SETS[obj.codetalker.mapping.shape_set]
-    driven = mapping.of(obj)
+    driven, rig = mapping.of(obj), rig_values.coverage(obj)
+    if rig and not driven:
+        return rig
     missing = [shape for shape in shapes if shape not in driven]
-    text = f"{len(driven)} of {len(shapes)} {kind} found"
+    text = f"{rig}; " if rig else ""
+    text += f"{len(driven)} of {len(shapes)} {kind} found"
     return f"{text}; missing: {_listed(missing)}" if missing else text
 
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 import bpy
 
 from ...errors import TargetError, UserError
-from ...face.mapping_files import write_mapping
+from ...face.mapping_files import Preset, write_mapping
 from ..buttons import Button, FileButton
-from . import existing, follow, mapping, mapping_settings, tuning
+from . import existing, follow, mapping, mapping_settings, rig_rules, tuning
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
 
 
-class _OnMapping(Button):
+class OnMapping(Button):
     """Changes the target's mapping, after which the animation follows."""
 
     bl_options = {"UNDO"}
@@ -37,7 +37,7 @@ class _OnMapping(Button):
         follow.rewrite(obj.codetalker.mapping, context)
 
 
-class CODETALKER_OT_auto_map(_OnMapping):
+class CODETALKER_OT_auto_map(OnMapping):
     bl_idname = "codetalker.auto_map"
     bl_label = "Auto-Map"
     bl_description = "Find the keys by their names, and list them for editing"
@@ -47,7 +47,7 @@ class CODETALKER_OT_auto_map(_OnMapping):
         self.report({"INFO"}, existing.coverage(obj))
 
 
-class CODETALKER_OT_add_drive(_OnMapping):
+class CODETALKER_OT_add_drive(OnMapping):
     bl_idname = "codetalker.add_drive"
     bl_label = "Add Key"
     bl_description = "Add a row, so that the chosen shape drives one more key"
@@ -63,7 +63,7 @@ class CODETALKER_OT_add_drive(_OnMapping):
         group.active_drive = at + 1
 
 
-class _WithFile(FileButton, _OnMapping):
+class _WithFile(FileButton, OnMapping):
     if not TYPE_CHECKING:
         filter_glob: bpy.props.StringProperty(default="*.json", options={"HIDDEN"})
 
@@ -75,26 +75,28 @@ class _WithFile(FileButton, _OnMapping):
 class CODETALKER_OT_save_mapping(_WithFile):
     bl_idname = "codetalker.save_mapping"
     bl_label = "Save Mapping..."
-    bl_description = "Write which shapes drive which keys into a file, for other rigs of this kind"
+    bl_description = (
+        "Write which keys, bones and properties follow which shapes into a file, for other rigs of this kind"
+    )
     bl_options = set()
 
     def change(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
         path = self.path()
-        write_mapping(path, mapping.of(obj))
+        write_mapping(path, Preset(mapping.of(obj), tuple(rig_rules.rules_of(obj))))
         self.report({"INFO"}, f"Saved '{path.name}'")
 
 
 class CODETALKER_OT_load_mapping(_WithFile):
     bl_idname = "codetalker.load_mapping"
     bl_label = "Load Mapping..."
-    bl_description = "Take from a file which shapes drive which keys"
+    bl_description = "Take from a file which keys, bones and properties follow which shapes"
 
     def change(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
         mapping_settings.load(obj, self.path())
         self.report({"INFO"}, existing.coverage(obj))
 
 
-class CODETALKER_OT_add_companions(_OnMapping):
+class CODETALKER_OT_add_companions(OnMapping):
     bl_idname = "codetalker.add_companions"
     bl_label = "Add Selected Meshes"
     bl_description = (
@@ -116,7 +118,7 @@ class CODETALKER_OT_add_companions(_OnMapping):
         self.report({"INFO"}, f"Driven together with '{obj.name}': {', '.join(o.name for o in found)}")
 
 
-class CODETALKER_OT_clear_companions(_OnMapping):
+class CODETALKER_OT_clear_companions(OnMapping):
     bl_idname = "codetalker.clear_companions"
     bl_label = "Clear Meshes"
     bl_description = "Drive the target alone; the other meshes are as they were"

@@ -10,7 +10,7 @@ import bpy
 from ...errors import UserError
 from ...face.mapping_files import read_mapping
 from ...face.names import Drive, NameMapping
-from . import mapping
+from . import mapping, rig_settings
 from .follow import pause, rewrite
 
 
@@ -169,16 +169,21 @@ def fill(obj: bpy.types.Object, drives: NameMapping) -> None:
 def load(obj: bpy.types.Object, path: Path) -> None:
     """Let the rows show a saved mapping, and the shapes be of the set that it is about.  Raises UserError.
 
-    The animation does not follow yet.
+    A file without channels leaves those of the rig, and one without keys those of the mesh.  The animation
+    does not follow yet.
     """
-    drives = read_mapping(path)
-    fitting = next((name for name, (_, shapes) in mapping.SETS.items() if drives.keys() & set(shapes)), None)
+    preset = read_mapping(path)
+    used = {*preset.drives, *(rule.shape for rule in preset.rules)}
+    fitting = next((name for name, (_, shapes) in mapping.SETS.items() if used & set(shapes)), None)
     if fitting is None:
         raise UserError(f"'{path.name}' maps neither ARKit shapes nor visemes.", "Choose another.")
     group = obj.codetalker.mapping
     if group.shape_set != fitting:
         group.shape_set = fitting
-    fill(obj, drives)
+    if preset.drives:
+        fill(obj, preset.drives)
+    if preset.rules:
+        rig_settings.fill(obj, preset.rules, clear=True)
 
 
 GROUPS = (CODETALKER_PG_drive, CODETALKER_PG_control, CODETALKER_PG_companion, CODETALKER_PG_mapping)

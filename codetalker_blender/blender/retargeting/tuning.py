@@ -6,7 +6,7 @@ take (in the file) ─► tune ─► layers ─► Per Frame | Compact | Existi
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 
@@ -19,9 +19,10 @@ from ...face.compact import Basis
 from ...face.fit import fit_similarity
 from ...face.tuning import SEEDS, Tuning, tune
 from ..mesh import target as targets
-from ..writing import animation, keys, takes
+from ..writing import animation, keys, rig_animation, takes
+from ..writing.rig_animation import ChannelValues
 from ..writing.takes import Placed
-from . import existing, laying, mapping
+from . import existing, laying, mapping, rig_rules
 
 log = logging.getLogger(__name__)
 #: The property of ``object.codetalker`` that belongs to a region: strength, smoothing.
@@ -35,6 +36,7 @@ class Outcome:
     """What was written.
 
     key_count: shape keys of ours, without the closing rest key, or keys of the animator's that are driven
+    channel_count: curves of the rig's bones and custom properties
     error_mm: largest distance of a vertex from the tuned motion, on the model's own face; None for
         Per Frame, which has none
     rms_mm: root mean square of those distances; only for Existing Keys
@@ -46,6 +48,7 @@ class Outcome:
     """
 
     key_count: int
+    channel_count: int
     error_mm: float | None
     rms_mm: float | None
     notes: str
@@ -57,13 +60,14 @@ class Outcome:
     settings: str
 
     def __str__(self) -> str:
+        written = f"{self.key_count} keys" if self.key_count or not self.channel_count else ""
+        if self.channel_count:
+            written += f"{' and ' if written else ''}{self.channel_count} curves of the rig"
         if self.error_mm is None:
-            return f"{self.key_count} keys"
+            return written
         if self.rms_mm is not None:
-            return (
-                f"{self.key_count} keys, which miss {self.rms_mm:.2f} mm RMS, {self.error_mm:.1f} mm at most"
-            )
-        return f"{self.key_count} keys, at most {self.error_mm:.3f} mm off"
+            return f"{written}, which miss {self.rms_mm:.2f} mm RMS, {self.error_mm:.1f} mm at most"
+        return f"{written}, at most {self.error_mm:.3f} mm off"
 
     @property
     def warning(self) -> str | None:
@@ -90,25 +94,29 @@ def settings_of(obj: bpy.types.Object) -> Tuning:
 
 def write(obj: bpy.types.Object, placed: Placed) -> Outcome:
     """Write a new take onto the object's mesh, tuned and in the form that its settings ask for."""
-    frames, outcome = _frames(obj, placed)
-    with _with_companions(obj, frames):
+    frames, rig, outcome = _frames(obj, placed)
+    with _with_companions(obj, frames, rig, keep=False):
         animation.replace_animation(obj, frames[obj], nla=obj.codetalker.use_nla, take=placed)
         _report(obj, outcome)
     return outcome
 
 
 def write_values(
-    obj: bpy.types.Object, values: Mapping[bpy.types.Object, keys.KeyValues], notes: Iterable[str]
+    obj: bpy.types.Object,
+    values: Mapping[bpy.types.Object, keys.KeyValues],
+    rig: Sequence[ChannelValues],
+    notes: Iterable[str],
 ) -> Outcome:
     """Write values of Existing Keys that come from elsewhere; there is no take, so nothing to tune.
 
-    values: of the object and, where they have keys for it, its companions
+    values: of the object and, where they have keys for it, its companions; rig: of its rig
     """
-    with _with_companions(obj, values):
+    with _with_companions(obj, values, rig, keep=False):
         animation.replace_animation(obj, values[obj], nla=obj.codetalker.use_nla)
     obj.codetalker.output = "EXISTING"
     outcome = Outcome(
         key_count=sum(len(one.names) for one in values.values()),
+        channel_count=sum(len(one.addresses) for one in rig),
         error_mm=None,
         rms_mm=None,
         notes="\n".join(notes),
@@ -134,8 +142,8 @@ def tuned_motion(obj: bpy.types.Object, placed: Placed) -> existing.Motion:
 
 def rewrite(obj: bpy.types.Object, scene: bpy.types.Scene) -> Outcome:
     """Write the take that the mesh has once more, after the settings changed.  Raises TargetError."""
-    frames, outcome = _frames(obj, _placed(obj, scene))
-    with _with_companions(obj, frames):
+    frames, rig, outcome = _frames(obj, _placed(obj, scene))
+    with _with_companions(obj, frames, rig, keep=True):
         animation.update_animation(obj, frames[obj], nla=obj.codetalker.use_nla)
         _report(obj, outcome)
     return outcome
@@ -144,7 +152,8 @@ def rewrite(obj: bpy.types.Object, scene: bpy.types.Scene) -> Outcome:
 def remove(obj: bpy.types.Object) -> None:
     """Remove our animation of the object, and that of the meshes that are driven together with it."""
     followers = existing.followers(obj)
-    with animation.together([obj, *followers]):
+    with rig_animation.all_or_nothing(obj, ()) as rig, animation.together([obj, *followers]):
+        rig_animation.write(obj, rig, (), nla=False, keep=False)
         for other in (obj, *followers):
             animation.remove_animation(other)
 
@@ -216,14 +225,25 @@ def _placed(obj: bpy.types.Object, scene: bpy.types.Scene) -> Placed:
 
 
 @contextmanager
-def _with_companions(obj: bpy.types.Object, frames: Mapping[bpy.types.Object, keys.Frames]) -> Iterator[None]:
-    """The block writes onto the object; then its companions follow, or do not any more.  All or none."""
+def _with_companions(
+    obj: bpy.types.Object,
+    frames: Mapping[bpy.types.Object, keys.Frames],
+    rig: Sequence[ChannelValues],
+    *,
+    keep: bool,
+) -> Iterator[None]:
+    """The block writes onto the object; then its companions and its rig follow, or do not any more.
+
+    All or none.  keep: see :func:`rig_animation.write`
+    """
     nla, former = obj.codetalker.use_nla, existing.followers(obj)
     others = [other for other in frames if other != obj]
     for other in frames:
         animation.check(other, nla=nla)
-    with animation.together(dict.fromkeys([obj, *others, *former])):
+    everyone = dict.fromkeys([obj, *others, *former])
+    with rig_animation.all_or_nothing(obj, rig) as before, animation.together(everyone):
         yield
+        rig_animation.write(obj, before, rig, nla=nla, keep=keep)
         for other in others:
             if keys.driven_names(other.data.shape_keys):
                 animation.update_animation(other, frames[other], nla=nla)
@@ -234,14 +254,17 @@ def _with_companions(obj: bpy.types.Object, frames: Mapping[bpy.types.Object, ke
                 animation.remove_animation(other)
 
 
-def _frames(obj: bpy.types.Object, placed: Placed) -> tuple[Mapping[bpy.types.Object, keys.Frames], Outcome]:
-    """What to write onto the object and, of Existing Keys, onto its companions."""
+def _frames(
+    obj: bpy.types.Object, placed: Placed
+) -> tuple[Mapping[bpy.types.Object, keys.Frames], Sequence[ChannelValues], Outcome]:
+    """What to write onto the object and, of Existing Keys, onto its companions and its rig."""
     assert isinstance(obj.data, bpy.types.Mesh)
     take, motion = takes.unpack(placed.packed), tuned_motion(obj, placed)
     start, frame_count = motion.start_frame, len(motion.basis.weights)
     group = obj.codetalker
     outcome = Outcome(
         key_count=0,
+        channel_count=0,
         error_mm=None,
         rms_mm=None,
         notes="",
@@ -254,13 +277,15 @@ def _frames(obj: bpy.types.Object, placed: Placed) -> tuple[Mapping[bpy.types.Ob
     )
     if group.output == "EXISTING":
         solved = existing.solve(obj, motion)
-        return dict(solved.values), replace(
+        outcome = replace(
             outcome,
             key_count=sum(len(values.names) for _, values in solved.values),
+            channel_count=sum(len(values.addresses) for values in solved.rig),
             error_mm=solved.missed.max_mm,
             rms_mm=solved.missed.rms_mm,
             notes="\n".join(solved.notes),
         )
+        return dict(solved.values), solved.rig, outcome
     rest = targets.rest_coordinates(obj.data)
     if take.basis.shapes.shape[1] != len(rest):
         raise TargetError(
@@ -283,9 +308,8 @@ def _frames(obj: bpy.types.Object, placed: Placed) -> tuple[Mapping[bpy.types.Ob
     else:
         frames = keys.FrameKeys(_together(on_top, motion.basis).transformed(matrix).offsets(rest), start)
         error_mm = None
-    return {obj: frames}, replace(
-        outcome, key_count=len(frames.shapes), error_mm=error_mm, notes=laid.note if laid is not None else ""
-    )
+    note = laid.note if laid is not None else ""
+    return {obj: frames}, (), replace(outcome, key_count=len(frames.shapes), error_mm=error_mm, notes=note)
 
 
 def _together(first: Basis | None, second: Basis) -> Basis:
@@ -310,12 +334,15 @@ def _settings_text(obj: bpy.types.Object) -> str:
     group = obj.codetalker
     names = [*TUNING, "output", "use_nla", *(["max_error_mm"] if group.output == "COMPACT" else [])]
     text = " ".join(f"{name}={getattr(group, name)}" for name in names) + laying.settings_text(obj)
-    return f"{text} {mapping.settings_text(obj)}" if group.output == "EXISTING" else text
+    if group.output != "EXISTING":
+        return text
+    return f"{text} {mapping.settings_text(obj)} {rig_rules.settings_text(obj)}".rstrip()
 
 
 def _no_take(obj: bpy.types.Object) -> TargetError:
-    outcome = outcome_of(obj)
-    if outcome is not None and outcome.error_mm is None and keys.driven_names(obj.data.shape_keys):
+    outcome, key = outcome_of(obj), obj.data.shape_keys
+    imported = bool(keys.driven_names(key)) or keys.only_carries(key)
+    if outcome is not None and outcome.error_mm is None and imported:
         return TargetError(
             f"The animation of '{obj.name}' was imported and has no raw motion.", "Generate one to tune it."
         )

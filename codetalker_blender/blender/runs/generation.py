@@ -245,7 +245,7 @@ def _warnings(scene: bpy.types.Scene, obj: bpy.types.Object, last_frame: int) ->
         found.append(f"The speech goes on to frame {last_frame}, the scene ends at {scene.frame_end}.")
     if obj.show_only_shape_key:
         found.append(f"'{obj.name}' shows only its active shape key: switch off Solo Active Shape Key.")
-    key = obj.data.shape_keys
-    if any(track.is_solo for track in key.animation_data.nla_tracks):
+    animated = obj.data.shape_keys.animation_data
+    if animated is not None and any(track.is_solo for track in animated.nla_tracks):
         found.append("An NLA track is soloed, which silences the others.")
     return found

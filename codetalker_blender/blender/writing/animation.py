@@ -111,7 +111,8 @@ def read_own(obj: bpy.types.Object) -> Frames | None:
     mesh = obj.data
     assert isinstance(mesh, bpy.types.Mesh)
     key = mesh.shape_keys
-    if driven := tuple(keys.driven_names(key)):
+    driven = tuple(keys.driven_names(key))
+    if driven or keys.only_carries(key):
         resting, start = keys.resting(key, driven), keys.written_start(key)
         return KeyValues(driven, curves.read_weights(key), resting, start)
     if not keys.own_names(key):

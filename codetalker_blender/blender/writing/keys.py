@@ -103,7 +103,13 @@ def driven_names(key: bpy.types.Key | None) -> list[str]:
 
 def is_animated(key: bpy.types.Key | None) -> bool:
     """Whether there is an animation of ours on the mesh."""
-    return bool(own_names(key) or driven_names(key))
+    return bool(own_names(key) or driven_names(key)) or only_carries(key)
+
+
+def only_carries(key: bpy.types.Key | None) -> bool:
+    """Whether our record names no key at all: it is that of a mesh whose rig alone moves."""
+    record = key.get(MARK) if key is not None else None
+    return record is not None and not (record["names"] or record.get("driven", ""))
 
 
 def resting(key: bpy.types.Key, names: Iterable[str]) -> tuple[float, ...]:
@@ -171,18 +177,18 @@ def origin(key: bpy.types.Key | None) -> Origin:
 def add_keys(obj: bpy.types.Object, frames: Frames, before: Origin, *, absolute: bool) -> list[str]:
     """Append one key per shape (and a Basis where there is none) and record them as ours.
 
-    Of :class:`KeyValues` all keys are there; only the record is made.
+    Of :class:`KeyValues` all keys are there; only the record is made (on a Basis, where a rig alone moves).
 
     Absolute keys (of :class:`FrameKeys` only) get one more, equal to the Basis, so that Evaluation Time
     can run on to rest after the last frame instead of back through all of them.  -> the names, in order
     """
     mesh = obj.data
     assert isinstance(mesh, bpy.types.Mesh)
+    if mesh.shape_keys is None:
+        obj.shape_key_add(name="Basis", from_mix=False)
     if isinstance(frames, KeyValues):
         _record(obj, [], frames, before, absolute=False)
         return list(frames.names)
-    if mesh.shape_keys is None:
-        obj.shape_key_add(name="Basis", from_mix=False)
     key = mesh.shape_keys
     names = []
     # A key added in absolute mode is placed at the current Evaluation Time, by the very division
@@ -278,7 +284,7 @@ def _record(
         "compact": int(isinstance(frames, BasisKeys)),
         "labels": " ".join(frames.labels) if isinstance(frames, BasisKeys) else "",
         "driven": "\n".join(frames.names) if isinstance(frames, KeyValues) else "",
-        "resting": list(frames.resting) if isinstance(frames, KeyValues) else [0.0],
+        "resting": list(frames.resting) if isinstance(frames, KeyValues) and frames.names else [0.0],
         "start_frame": float(frames.start_frame),
         "object": obj.name,
         "made_basis": int(before.made_basis),
