@@ -12,7 +12,7 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.face.mapping_files import write_mapping
+from codetalker_blender.face.mapping_files import Preset, write_mapping
 from codetalker_blender.face.names import Drive
 from tests.blender import scenes
 from tests.blender.conftest import write_buzz
@@ -76,7 +76,7 @@ def studio(blender: None, default_bundle: Path, tmp_path: Path) -> Path:
     save_heads(tmp_path / "scenes" / "kitchen.blend", ["Anna", "Ben"])
     save_heads(tmp_path / "scenes" / "street.blend", ["Anna"])
     save_rig(tmp_path / "scenes" / "rig.blend")
-    write_mapping(tmp_path / "scenes" / "rig.json", {"jawOpen": (Drive("Kiefer"),)})
+    write_mapping(tmp_path / "scenes" / "rig.json", Preset({"jawOpen": (Drive("Kiefer"),)}))
     for name in ("line", "dialogue/010", "dialogue/020", "dialogue/030", "recordings/a", "recordings/s1/b"):
         path = tmp_path / f"{name}.wav"
         path.parent.mkdir(exist_ok=True, parents=True)

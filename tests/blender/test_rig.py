@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,38 +12,19 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 import mathutils
 
-from codetalker_blender.blender.retargeting import mapping, rig_rules, rig_settings, rig_values, tuning
-from codetalker_blender.blender.sidebar import rig_panel
+from codetalker_blender.blender.retargeting import rig_settings, rig_values, tuning
 from codetalker_blender.blender.writing import rig_animation
 from codetalker_blender.contracts import FloatArray
 from codetalker_blender.errors import TargetError
 from codetalker_blender.face.rig_channels import RigChannel, Rule
 from codetalker_blender.face.rotations import quaternions_of_angles
-from tests.blender import scenes, test_existing, test_panels
+from tests.blender import rigs, scenes, test_existing
+from tests.blender.rigs import add_rig, played, rotation
 from tests.blender.test_existing import FRAMES, START, known, speak
 
 #: Of a known weight, by what the solver gives.
 SOLVED = 0.02
 OPEN = 30.0
-
-
-def add_rig(name: str = "Rig", bones: tuple[str, ...] = ("jaw", "brow", "lip")) -> bpy.types.Object:
-    """An armature whose bones lie forwards, and down a little."""
-    rig = bpy.data.objects.new(name, bpy.data.armatures.new(f"{name} data"))
-    bpy.context.scene.collection.objects.link(rig)
-    bpy.context.view_layer.objects.active = rig
-    bpy.ops.object.mode_set(mode="EDIT")
-    for number, bone in enumerate(bones):
-        edited = rig.data.edit_bones.new(bone)
-        edited.head, edited.tail = (0.0, 0.0, 0.1 * number), (0.0, -0.08, 0.1 * number - 0.02)
-    bpy.ops.object.mode_set(mode="OBJECT")
-    for posed_bone in rig.pose.bones:
-        posed_bone.rotation_mode = "XYZ"
-    return rig
-
-
-def rotation(shape: str, bone: str, axis: int, degrees: float) -> Rule:
-    return Rule(shape, RigChannel("ROTATION", bone, axis), output=(0.0, degrees))
 
 
 @pytest.fixture
@@ -56,22 +35,7 @@ def rig(blender: None) -> bpy.types.Object:
 @pytest.fixture
 def head(rig: bpy.types.Object) -> bpy.types.Object:
     """A mesh without keys that the rig deforms; its jaw follows jawOpen."""
-    sheet = scenes.add_sheet("Head")
-    sheet.modifiers.new("Armature", "ARMATURE").object = rig
-    bpy.context.scene.codetalker.target = sheet
-    sheet.codetalker.output = "EXISTING"
-    rig_settings.fill(sheet, [rotation("jawOpen", "jaw", 0, OPEN)], clear=True)
-    return sheet
-
-
-def played(owner: Any, path: str, start: int = START) -> FloatArray:
-    """(FRAMES, ...) a property as Blender plays it."""
-    found = []
-    for frame in range(start, start + FRAMES):
-        bpy.context.scene.frame_set(frame)
-        found.append(np.array(owner.path_resolve(path), np.float32))
-    bpy.context.scene.frame_set(1)
-    return np.array(found)
+    return rigs.add_head(rig, [rotation("jawOpen", "jaw", 0, OPEN)])
 
 
 def posed(rig: bpy.types.Object, bone: str) -> FloatArray:
@@ -87,8 +51,6 @@ def posed(rig: bpy.types.Object, bone: str) -> FloatArray:
 
 def saved() -> dict[str, Any]:
     """All of the file, the poses too."""
-    for obj in bpy.data.objects:
-        rig_rules.rig_of(obj)  # Blender makes an empty group where a pointer is asked for
     found = test_existing.saved()
     for obj in bpy.data.objects:
         for bone in obj.pose.bones if obj.pose else ():
@@ -405,67 +367,3 @@ def test_one_undo_step_takes_all_back(head: bpy.types.Object, rig: bpy.types.Obj
     assert played(bpy.data.objects["Rig"], 'pose.bones["jaw"].rotation_euler').max() > 0.1
     tuning.remove(bpy.data.objects["Head"])
     assert bpy.data.objects["Rig"].animation_data is None
-
-
-@pytest.mark.parametrize("shape_set", ["ARKIT", "VISEMES"])
-def test_the_jaw_preset_opens_the_mouth(
-    head: bpy.types.Object, rig: bpy.types.Object, shape_set: str
-) -> None:
-    head.codetalker.mapping.shape_set = shape_set
-    assert bpy.ops.codetalker.jaw_channels() == {"FINISHED"}
-    rows = head.codetalker.rig.channels
-    assert {row.bone for row in rows} == {"jaw"}
-    speak(head)
-    tips = []
-    for frame in range(START, START + FRAMES):
-        bpy.context.scene.frame_set(frame)
-        tips.append(rig.pose.bones["jaw"].tail.copy())
-    drop = rig.data.bones["jaw"].tail_local.z - np.array(tips)[:, 2]
-    assert np.corrcoef(drop, known().of("jawOpen"))[0, 1] > 0.9
-    assert drop.max() > 0.005, "metres; it opens downwards"
-
-
-def test_rows_are_kept_in_the_mapping_file(
-    head: bpy.types.Object, rig: bpy.types.Object, tmp_path: Path
-) -> None:
-    rules = [
-        Rule("jawOpen", RigChannel("SCALE", "jaw", 2), (0.25, 0.5), (1.0, 1.5)),
-        Rule("mouthFunnel", RigChannel("PROPERTY", "jaw", holder="BONE", name="äöü"), output=(0.0, -2.0)),
-        Rule("mouthFunnel", RigChannel("PROPERTY", holder="DATA", name="x")),
-    ]
-    rig_settings.fill(head, rules, clear=True)
-    path = str(tmp_path / "rig.json")
-    assert bpy.ops.codetalker.save_mapping(filepath=path) == {"FINISHED"}
-    assert bpy.ops.codetalker.clear_channels() == {"FINISHED"}
-    assert bpy.ops.codetalker.load_mapping(filepath=path) == {"FINISHED"}
-    assert rig_rules.rules_of(head) == rules
-    assert not head.codetalker.mapping.drives, "names of keys stay automatic"
-    Path(path).write_text(Path(path).read_text().replace('"axis": "Z"', '"axis": "W"'))
-    with pytest.raises(RuntimeError, match="channel 1: 'axis' must be X, Y or Z"):
-        bpy.ops.codetalker.load_mapping(filepath=path)
-    assert rig_rules.rules_of(head) == rules
-
-
-class Layout(test_panels.Layout):
-    def template_list(self, kind: str, _: str, data: Any, listed: str, *__: Any, **___: Any) -> None:
-        for item in getattr(data, listed):
-            getattr(rig_panel, kind).draw_item(None, bpy.context, self, data, item, 0, data, "")
-
-
-def test_rows_are_edited_in_the_panel(head: bpy.types.Object, rig: bpy.types.Object) -> None:
-    assert bpy.ops.codetalker.add_channel() == {"FINISHED"}
-    row = head.codetalker.rig.channels[1]
-    row.kind, row.holder = "PROPERTY", "BONE"
-    assert mapping.shapes_of(head)  # the shapes that a row may name
-    layout = Layout([], [])
-    layout_of = SimpleNamespace(layout=layout)
-    rig_panel.CODETALKER_PT_rig.draw(layout_of, bpy.context)  # type: ignore[arg-type]
-    assert {"shape", "kind", "holder", "bone", "property_name", "output_high"} <= set(layout.settable)
-    assert any("1 of 2 channels of 'Rig' follow" in text for text in layout.shown)
-    assert bpy.ops.codetalker.remove_channel() == {"FINISHED"}
-    assert rig_rules.rules_of(head) == [rotation("jawOpen", "jaw", 0, OPEN)]
-    rig.data.bones["jaw"].name = "chew"
-    with pytest.raises(RuntimeError, match='has a name with "jaw" in it'):
-        bpy.ops.codetalker.jaw_channels()
-    with pytest.raises(RuntimeError, match="no bone called 'jaw_master'"):
-        bpy.ops.codetalker.rigify_channels()

@@ -17,7 +17,9 @@ AXES = "XYZ"
 
 def rig_of(obj: bpy.types.Object) -> bpy.types.Object | None:
     """The rig that the settings name, or the armature that deforms the object or is its parent."""
-    named: bpy.types.Object | None = obj.codetalker.rig.object
+    group = obj.codetalker.rig
+    # Asked for while it is not set, Blender would write an empty one into the file.
+    named: bpy.types.Object | None = group.object if group.is_property_set("object") else None
     if named is not None:
         return named if named.users_scene else None
     deforming = [mod.object for mod in obj.modifiers if isinstance(mod, bpy.types.ArmatureModifier)]
