@@ -18,6 +18,7 @@ from codetalker_blender.face import fit as fits
 from codetalker_blender.face import registration, transfer
 from codetalker_blender.face.binding import Binding
 from codetalker_blender.face.blendshapes import Blendshapes
+from codetalker_blender.face.closest import nearest
 from codetalker_blender.face.weights import solve_weights
 
 from . import heads, spoken
@@ -240,6 +241,27 @@ def test_shapes_may_go_through_instead_of_frames() -> None:
     np.testing.assert_allclose(
         transfer.apply(found.binding, mixed), 0.5 * transfer.apply(found.binding, offsets[:3]), atol=1e-3
     )
+
+
+def mirrored(points: Array) -> Index:
+    """(n,) of each vertex the one on the other half of a symmetric head."""
+    found = nearest(points * [-1.0, 1.0, 1.0], points)
+    assert np.linalg.norm(points[found] - points * [-1.0, 1.0, 1.0], axis=1).max() < 1e-4
+    return found
+
+
+def test_a_symmetric_motion_stays_symmetric_on_a_symmetric_head() -> None:
+    """However the mesh is turned; fit and binding choose no side."""
+    found = broad_without_bag()
+    other = mirrored(found.mesh.points)
+    pairs = ("mouthSmile", "eyeBlink", "browDown", "mouthUpperUp", "cheekSquint")
+    deltas = plain_head().deltas
+    motions = [deltas[name] for name in ("jawOpen", "mouthPucker", "mouthClose", "browInnerUp", "cheekPuff")]
+    motions += [deltas[f"{name}Left"] + deltas[f"{name}Right"] for name in pairs]
+    moved = found.carried(np.stack(motions).astype(np.float32))
+    apart = np.linalg.norm(moved[:, other] * [-1.0, 1.0, 1.0] - moved, axis=2)
+    size = np.linalg.norm(moved, axis=2)
+    assert (apart.mean(axis=1) <= 0.02 * size.mean(axis=1)).all()
 
 
 def part_rows(found: Case, name: str) -> Index:

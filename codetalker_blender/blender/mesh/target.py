@@ -60,7 +60,7 @@ def obstacle(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> TargetErro
     assert isinstance(mesh, bpy.types.Mesh)
     if obj.override_library is not None or mesh.override_library is not None:
         return TargetError(
-            f"'{obj.name}' is a library override, which cannot be given shape keys.",
+            f"'{obj.name}' is a library override, which cannot be given shape keys or their animation.",
             "Make it local: Object > Relations > Make Local > Selected Objects and Data.",
         )
     if obj.library is not None or mesh.library is not None:
