@@ -18,6 +18,9 @@ sound/        sources.py heard.py mixdown.py  what the engine reads, and where i
 retargeting/  mapping.py existing.py          which shapes the target's own keys follow, and their values
               bases.py error_map.py           the shapes of the model's face; what keys miss, in colours
               mapping_settings.py mapping_buttons.py  editing that
+              fitting.py bindings.py          another topology: fit the model's face to it, keep the fit
+              landmarks.py fit_preview.py     points that help a fit; the fit as an object to look at
+              fit_operators.py                their buttons
               tuning.py follow.py             raw motion and an object's settings → its keys
               rig_rules.py rig_values.py      which bones and properties of its rig follow, and their values
               rig_settings.py rig_buttons.py  editing that
@@ -36,7 +39,7 @@ setup/        preferences_page.py preferences_layout.py  the page in Blender's p
 sidebar/      operators.py                    the main buttons
               panels.py sequencer_panel.py model_panels.py mapping_panel.py layers_panel.py
               rig_panel.py runs_panels.py     the runs that go and wait
-              base.py                         the place of panels
+              fit_panel.py base.py            of other topologies; the place of panels
               presets.py translations.py      settings kept by name; words in other languages
 headless/     clip.py console.py outputs.py render.py  one clip without a window and what it leaves
 command.py    the command line inside Blender; __main__.py: of the bpy module
@@ -58,6 +61,7 @@ def _classes() -> tuple[type, ...]:
     from .mesh import demo_head  # noqa: PLC0415
     from .retargeting import (  # noqa: PLC0415
         error_map,
+        fit_operators,
         layer_settings,
         mapping_buttons,
         mapping_settings,
@@ -68,6 +72,7 @@ def _classes() -> tuple[type, ...]:
     from .setup import installation_operators, preferences_page  # noqa: PLC0415
     from .sidebar import (  # noqa: PLC0415
         error_panel,
+        fit_panel,
         layers_panel,
         mapping_panel,
         model_panels,
@@ -109,6 +114,8 @@ def _classes() -> tuple[type, ...]:
         *error_map.CLASSES,
         error_panel.CODETALKER_PT_error,
         *file_menus.CLASSES,
+        *fit_operators.CLASSES,
+        *fit_panel.CLASSES,
         panels.CODETALKER_PT_tuning,
         layers_panel.CODETALKER_PT_layers,
         panels.CODETALKER_PT_sampling,
@@ -139,12 +146,14 @@ def unregister() -> None:
     from . import command  # noqa: PLC0415
     from .bundles import imports  # noqa: PLC0415
     from .interchange import file_menus  # noqa: PLC0415
+    from .retargeting import fit_operators  # noqa: PLC0415
     from .runs import jobs  # noqa: PLC0415
     from .setup import engine_setup, examination, ticker  # noqa: PLC0415
     from .sidebar import translations  # noqa: PLC0415
 
     jobs.QUEUE.close()
     imports.close_current()
+    fit_operators.close_current()
     engine_setup.close_current()
     examination.close_current()
     ticker.stop()

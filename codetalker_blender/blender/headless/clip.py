@@ -18,12 +18,12 @@ from ... import resources
 from ...contracts import Motion, Progress
 from ...errors import UserError
 from ...job.messages import Report
-from ...model_files import ModelCard
+from ...model_files import ModelCard, read_face
 from ..bundles import models
 from ..interchange.exports import ENDINGS, Performance
 from ..preferences import DEVICES, EngineSettings, engine_settings, models_folder
 from ..properties import CODETALKER_PG_scene
-from ..retargeting import mapping_settings
+from ..retargeting import bindings, fitting, mapping_settings
 from ..runs import generation, jobs
 from ..sound import sources
 from . import outputs
@@ -36,9 +36,9 @@ OUTPUT_MODES = {"per-frame": "PER_FRAME", "compact": "COMPACT", "existing": "EXI
 OPTIONS = (
     *("strip", "limit-to-scene-range"),
     *("blend", "object", "model", "style", "output-mode", "mapping", "max-error-mm", "start-frame"),
-    *("device", "variation", "seed", "save", "render", "export"),
+    *("device", "variation", "seed", "save", "render", "export", "fit"),
 )
-SWITCHES = ("limit-to-scene-range",)
+SWITCHES = ("limit-to-scene-range", "fit")
 OUTPUTS = ("save", "render", "export")
 
 #: Runs the model for what was read from the scene.
@@ -65,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="name or folder of a model bundle (default: the shipped one)")
     parser.add_argument(
         "--style", help="a speaking style, or two like A=0.3,B=0.7 (default: the model's first)"
+    )
+    parser.add_argument(
+        "--fit",
+        action="store_true",
+        help="fit the model's face to a mesh of another topology that keeps no fit yet",
     )
     parser.add_argument("--output-mode", choices=list(OUTPUT_MODES), help="default: the object's own setting")
     parser.add_argument(
@@ -136,7 +141,7 @@ def make(options: argparse.Namespace, run_model: RunModel) -> dict[str, object]:
         take_file(options.audio)
     else:
         settings.source, settings.strip = sources.STRIP_BY_NAME, options.strip
-    prepared, motion, written = speak(options.model, options.style, clock, run_model)
+    prepared, motion, written = speak(options.model, options.style, clock, run_model, fit=options.fit)
     frames = range(written.first_frame, written.last_frame + 1)
     style = options.style or prepared.card.styles[0]
     performance = Performance(target, scene, frames, motion, prepared.card.name, style)
@@ -158,6 +163,7 @@ def make(options: argparse.Namespace, run_model: RunModel) -> dict[str, object]:
         "keys": written.outcome.key_count,
         "error_mm": written.outcome.error_mm,
         "rms_mm": written.outcome.rms_mm,
+        "fit": bindings.report(target) if written.outcome.fitted else None,
         "warnings": list(written.warnings),
         "stages": clock.seconds,
     }
@@ -207,15 +213,26 @@ def take_file(audio: str) -> None:
 
 
 def speak(
-    model: str | None, style: str | None, clock: Clock, run_model: RunModel = jobs.run_blocking
+    model: str | None,
+    style: str | None,
+    clock: Clock,
+    run_model: RunModel = jobs.run_blocking,
+    *,
+    fit: bool = False,
 ) -> tuple[generation.Prepared, Motion, generation.Written]:
-    """The street for the current scene: settings → motion → keys."""
+    """The street for the current scene: settings → motion → keys.
+
+    fit: fit the model's face to the target first, where that is needed
+    """
     settings = bpy.context.scene.codetalker
     folder = resources.find_model(model, models_folder()) if model else resources.default_model()
     settings.model = models.OTHER_FOLDER
     settings.model_folder = str(folder.resolve())
     card = models.card(folder)
     _set_style(settings, card, style)
+    if fit and settings.target is not None:
+        with clock.stage("fit"):
+            fitting.ensure(settings.target, bpy.context.scene, read_face(folder, card), card)
     with clock.stage("read the scene"):
         prepared = generation.prepare(bpy.context)
     bar = Bar("", lines=True)

@@ -16,7 +16,10 @@ from ...face.fit import Similarity, fit_similarity
 from ...face.topology import Match, compare, triangulate_like
 from ..writing import keys
 
-RETARGETING = "Choose a mesh with that topology; one with named shape keys can take the Output Existing Keys."
+RETARGETING = (
+    "Fit the model's face to it first, under Other Topology (--fit on the command line); a mesh with named "
+    "shape keys can take the Output Existing Keys instead."
+)
 #: Modes in which Blender keeps the mesh in a structure of its own, so that keys must wait.
 BUSY_MODES = {"EDIT": "Edit Mode", "SCULPT": "Sculpt Mode"}
 
@@ -111,7 +114,8 @@ def count_obstacle(name: str, count: int, expected: int, model: str) -> TargetEr
     if count == expected:
         return None
     return TargetError(
-        f"'{name}' has {count:,} vertices where the model '{model}' expects its own face of {expected:,}.",
+        f"'{name}' has {count:,} vertices where the model '{model}' expects its own face of {expected:,}: "
+        "fit that to it first.",
         RETARGETING,
     )
 
@@ -136,6 +140,12 @@ def read_target(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> Target:
     mesh.polygons.foreach_get("loop_start", starts)
     mesh.polygons.foreach_get("loop_total", totals)
     return Target(obj.name, corners, starts, totals, rest_coordinates(mesh))
+
+
+def rest_of(obj: bpy.types.Object) -> FloatArray:
+    """As :func:`rest_coordinates`, of a mesh object."""
+    assert isinstance(obj.data, bpy.types.Mesh)
+    return rest_coordinates(obj.data)
 
 
 def rest_coordinates(mesh: bpy.types.Mesh) -> FloatArray:
@@ -176,6 +186,6 @@ def own_triangles(mesh: Polygons, vertex_count: int, face: FaceMesh, model: str)
             f"'{mesh.name}' has the {vertex_count:,} vertices that the model '{model}' expects, but they are "
             f"connected differently ({len(triangles):,} triangles; expected: {expected} in its own order).",
             "An import or export may have reordered the vertices: import the original file again with its "
-            "vertex order kept; a mesh with named shape keys can take the Output Existing Keys instead.",
+            f"vertex order kept. {RETARGETING}",
         )
     return triangles

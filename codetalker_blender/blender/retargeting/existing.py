@@ -24,7 +24,7 @@ from ...face.weights import Residual, ShapeControl, SolveSettings, residual, sol
 from ...model_files import ModelCard
 from ..mesh import target as targets
 from ..mesh.readiness import Fit
-from ..writing import animation, curves, keys
+from ..writing import animation, curves, keys, takes
 from ..writing.rig_animation import ChannelValues
 from . import bases, mapping, rig_values
 from .laying import Laid
@@ -200,7 +200,9 @@ def followers(obj: bpy.types.Object) -> list[bpy.types.Object]:
     owner = keys.last_owner(key)
     if owner and owner != obj.name and owner in bpy.data.objects:
         return []
-    return [other for other in mapping.companions(obj) if keys.driven_names(other.data.shape_keys)]
+    moved = [other for other in mapping.companions(obj) if keys.is_animated(other.data.shape_keys)]
+    # One with a take of its own speaks by itself.
+    return [other for other in moved if not takes.has_take(other.data.shape_keys)]
 
 
 def _keys_of(mesh: bpy.types.Object, wanted: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -1,6 +1,8 @@
 """The settings of an object and its take -> keys.  No model runs here, so a slider may call it.
 
 take (in the file) ─► tune ─► layers ─► Per Frame | Compact | Existing Keys ─► animation.py
+
+On the model's own face the motion is turned and scaled; a mesh of another topology is led by its fit.
 """
 
 from __future__ import annotations
@@ -15,14 +17,16 @@ import numpy as np
 
 from ...errors import TargetError
 from ...face import compact
+from ...face.binding import Binding
 from ...face.compact import Basis
 from ...face.fit import fit_similarity
+from ...face.transfer import apply
 from ...face.tuning import SEEDS, Tuning, tune
 from ..mesh import target as targets
 from ..writing import animation, keys, rig_animation, takes
 from ..writing.rig_animation import ChannelValues
 from ..writing.takes import Placed
-from . import existing, laying, mapping, rig_rules
+from . import bindings, existing, laying, mapping, rig_rules
 
 log = logging.getLogger(__name__)
 #: The property of ``object.codetalker`` that belongs to a region: strength, smoothing.
@@ -44,6 +48,7 @@ class Outcome:
     max_error_mm: what was asked for
     start_frame, frame_count: where it plays
     regions: those that the model's face has; has_mid_lips: whether its mid-lips are marked
+    fitted: whether a fit led a mesh of another topology
     settings: what the object's settings were
     """
 
@@ -57,6 +62,7 @@ class Outcome:
     frame_count: int
     regions: tuple[str, ...]
     has_mid_lips: bool
+    fitted: bool
     settings: str
 
     def __str__(self) -> str:
@@ -125,6 +131,7 @@ def write_values(
         frame_count=len(values[obj].values),
         regions=(),
         has_mid_lips=False,
+        fitted=False,
         settings=_settings_text(obj),
     )
     _report(obj, outcome)
@@ -142,7 +149,11 @@ def tuned_motion(obj: bpy.types.Object, placed: Placed) -> existing.Motion:
 
 def rewrite(obj: bpy.types.Object, scene: bpy.types.Scene) -> Outcome:
     """Write the take that the mesh has once more, after the settings changed.  Raises TargetError."""
-    frames, rig, outcome = _frames(obj, _placed(obj, scene))
+    placed, former = _placed(obj, scene), outcome_of(obj)
+    was_led = former is not None and former.fitted and obj.codetalker.output != "EXISTING"
+    if was_led and bindings.kept_of(obj) is None:
+        raise TargetError(f"The fit that led '{obj.name}' was forgotten.", bindings.AGAIN)
+    frames, rig, outcome = _frames(obj, placed)
     with _with_companions(obj, frames, rig, keep=True):
         animation.update_animation(obj, frames[obj], nla=obj.codetalker.use_nla)
         _report(obj, outcome)
@@ -203,7 +214,8 @@ def outcome_of(obj: bpy.types.Object) -> Outcome | None:
     if set(values) != {item.name for item in fields(Outcome)}:
         return None  # of another version
     values["regions"] = tuple(values["regions"].split())
-    values["has_mid_lips"] = bool(values["has_mid_lips"])
+    for name in ("has_mid_lips", "fitted"):
+        values[name] = bool(values[name])
     for name in ("error_mm", "rms_mm"):
         values[name] = values[name] if values[name] >= 0 else None
     return Outcome(**values)
@@ -245,7 +257,7 @@ def _with_companions(
         yield
         rig_animation.write(obj, before, rig, nla=nla, keep=keep)
         for other in others:
-            if keys.driven_names(other.data.shape_keys):
+            if other in former:
                 animation.update_animation(other, frames[other], nla=nla)
             else:
                 animation.replace_animation(other, frames[other], nla=nla)
@@ -257,7 +269,7 @@ def _with_companions(
 def _frames(
     obj: bpy.types.Object, placed: Placed
 ) -> tuple[Mapping[bpy.types.Object, keys.Frames], Sequence[ChannelValues], Outcome]:
-    """What to write onto the object and, of Existing Keys, onto its companions and its rig."""
+    """What to write onto the object and, of Existing Keys or a fit, onto its companions, and onto its rig."""
     assert isinstance(obj.data, bpy.types.Mesh)
     take, motion = takes.unpack(placed.packed), tuned_motion(obj, placed)
     start, frame_count = motion.start_frame, len(motion.basis.weights)
@@ -273,6 +285,7 @@ def _frames(
         frame_count=frame_count,
         regions=take.regions.names,
         has_mid_lips=len(take.regions.mid_lips) > 0,
+        fitted=False,
         settings=_settings_text(obj),
     )
     if group.output == "EXISTING":
@@ -286,7 +299,43 @@ def _frames(
             notes="\n".join(solved.notes),
         )
         return dict(solved.values), solved.rig, outcome
-    rest = targets.rest_coordinates(obj.data)
+    lead, laid = bindings.leading(obj, take.template), motion.layers
+    on_top = laid.basis if laid is not None else None
+    basis, error_mm = motion.basis, None
+    if group.output == "COMPACT":
+        reduced = compact.reduce(basis, group.max_error_mm / 1000.0)
+        basis, error_mm = reduced.basis, reduced.error * 1000.0
+    basis = _together(on_top, basis)
+    moved = {obj: _turned(obj, take, basis)} if lead is None else _led(obj, lead, take, basis)
+    frames: dict[bpy.types.Object, keys.FrameKeys | keys.BasisKeys] = {}
+    for mesh, own in moved.items():
+        rest = targets.rest_of(mesh)
+        if group.output == "COMPACT":
+            # Layers get keys of their own, so that the animator can mute or limit one.
+            labels = laid.labels if laid is not None else ()
+            frames[mesh] = keys.BasisKeys(own.shapes + rest, own.weights, start, labels)
+        else:
+            frames[mesh] = keys.FrameKeys(own.offsets(rest), start)
+    notes = [laid.note] if laid is not None and laid.note else []
+    still = [f"'{mesh.name}'" for mesh in mapping.companions(obj) if mesh not in frames]
+    if lead is not None and still:
+        notes.append(f"Not fitted, and so still: {', '.join(still)}.")
+    return (
+        frames,
+        (),
+        replace(
+            outcome,
+            key_count=len(frames[obj].shapes),
+            error_mm=error_mm,
+            fitted=lead is not None,
+            notes="\n".join(notes),
+        ),
+    )
+
+
+def _turned(obj: bpy.types.Object, take: takes.Take, basis: Basis) -> Basis:
+    """The motion on a mesh that is the model's face, which may have been turned and scaled."""
+    rest = targets.rest_of(obj)
     if take.basis.shapes.shape[1] != len(rest):
         raise TargetError(
             f"'{obj.name}' has {len(rest):,} vertices where its animation was made for "
@@ -294,22 +343,15 @@ def _frames(
             "Generate again to tune it.",
         )
     similarity = fit_similarity(take.template, rest)
-    matrix = similarity.scale * similarity.rotation
-    laid = motion.layers
-    on_top = laid.basis if laid is not None else None
-    frames: keys.FrameKeys | keys.BasisKeys
-    if group.output == "COMPACT":
-        reduced = compact.reduce(motion.basis, group.max_error_mm / 1000.0)
-        # Keys of their own, so that the animator can mute or limit a layer.
-        written = _together(on_top, reduced.basis).transformed(matrix)
-        labels = laid.labels if laid is not None else ()
-        frames = keys.BasisKeys(written.shapes + rest, written.weights, start, labels)
-        error_mm = reduced.error * 1000.0
-    else:
-        frames = keys.FrameKeys(_together(on_top, motion.basis).transformed(matrix).offsets(rest), start)
-        error_mm = None
-    note = laid.note if laid is not None else ""
-    return {obj: frames}, (), replace(outcome, key_count=len(frames.shapes), error_mm=error_mm, notes=note)
+    return basis.transformed(similarity.scale * similarity.rotation)
+
+
+def _led(
+    obj: bpy.types.Object, lead: Binding, take: takes.Take, basis: Basis
+) -> dict[bpy.types.Object, Basis]:
+    """The motion on a mesh of another topology, and on those that were fitted together with it."""
+    leads = {obj: lead, **bindings.companions(obj, take.template)}
+    return {mesh: Basis(basis.weights, apply(own, basis.shapes)) for mesh, own in leads.items()}
 
 
 def _together(first: Basis | None, second: Basis) -> Basis:
@@ -324,7 +366,8 @@ def _together(first: Basis | None, second: Basis) -> Basis:
 
 def _report(obj: bpy.types.Object, outcome: Outcome) -> None:
     values = {**vars(outcome), "regions": " ".join(outcome.regions)}
-    values["has_mid_lips"] = int(outcome.has_mid_lips)
+    for name in ("has_mid_lips", "fitted"):
+        values[name] = int(values[name])
     for name in ("error_mm", "rms_mm"):
         values[name] = -1.0 if values[name] is None else values[name]
     obj.data.shape_keys[keys.MARK][keys.REPORT] = values
@@ -335,7 +378,7 @@ def _settings_text(obj: bpy.types.Object) -> str:
     names = [*TUNING, "output", "use_nla", *(["max_error_mm"] if group.output == "COMPACT" else [])]
     text = " ".join(f"{name}={getattr(group, name)}" for name in names) + laying.settings_text(obj)
     if group.output != "EXISTING":
-        return text
+        return f"{text} {bindings.settings_text(obj)}".rstrip()
     return f"{text} {mapping.settings_text(obj)} {rig_rules.settings_text(obj)}".rstrip()
 
 

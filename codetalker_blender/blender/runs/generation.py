@@ -18,12 +18,12 @@ import bpy
 from ...contracts import FaceMesh, GenerateRequest, Motion
 from ...errors import TargetError, UserError
 from ...face.fit import Similarity
+from ...face.model_shapes import template_of
 from ...model_files import ModelCard, read_card, read_face
 from ..bundles import models
-from ..mesh import readiness
 from ..mesh import target as targets
 from ..preferences import engine_settings
-from ..retargeting import bases, error_map, existing, tuning
+from ..retargeting import bases, bindings, error_map, existing, tuning
 from ..sound import sources, strips
 from ..writing import animation, keys, takes
 from . import styles
@@ -67,7 +67,7 @@ class Written:
     first_frame: int
     last_frame: int
     outcome: tuning.Outcome
-    #: Of the target against the model's face; 1 and 0 where it need not be that face.
+    #: Of the target against the model's face; 1 and 0 where it is not that face.
     scale: float
     residual_mm: float
     warnings: tuple[str, ...]
@@ -100,8 +100,9 @@ def prepare(context: bpy.types.Context) -> Prepared:
     card = read_card(folder)
     face = read_face(folder, card)
     target = targets.read_target(settings.target, scene)
-    similarity = _align(settings.target, target, face, card.name)
-    if similarity is None:
+    similarity = _align(settings.target, target, face, card)
+    by_keys = settings.target.codetalker.output == "EXISTING"
+    if by_keys:
         bases.check(folder, card)
         existing.check_keys(settings.target)
     animation.check(settings.target, nla=settings.target.codetalker.use_nla)
@@ -119,7 +120,7 @@ def prepare(context: bpy.types.Context) -> Prepared:
             fps=strips.frames_per_second(scene),
             temperature=settings.own_variation if settings.own_variation >= 0.0 else None,
             seed=settings.seed,
-            shapes=bases.folder() if similarity is None else None,
+            shapes=bases.folder() if by_keys else None,
         ),
         card=card,
         face=face,
@@ -165,7 +166,7 @@ def write(prepared: Prepared, take: bytes, notes: tuple[str, ...] = ()) -> Writt
             f"The {gone} was removed while the model was running.", "Undo its removal, then generate again."
         )
     target = targets.read_target(obj, scene)
-    similarity = _align(obj, target, prepared.face, prepared.card.name)
+    similarity = _align(obj, target, prepared.face, prepared.card)
     former = keys.last_owner(obj.data.shape_keys)
     outcome = tuning.write(obj, takes.Placed(take, prepared.start_frame))
     if former and former not in scene.objects:
@@ -186,9 +187,20 @@ def write(prepared: Prepared, take: bytes, notes: tuple[str, ...] = ()) -> Writt
     )
 
 
-def _align(obj: bpy.types.Object, target: targets.Target, face: FaceMesh, model: str) -> Similarity | None:
-    """As :func:`targets.align`; None for an output that works on any mesh.  Raises TargetError."""
-    return None if obj.codetalker.output == "EXISTING" else targets.align(target, face, model)
+def _align(
+    obj: bpy.types.Object, target: targets.Target, face: FaceMesh, card: ModelCard
+) -> Similarity | None:
+    """As :func:`targets.align`; None for an output that works on any mesh, or where a fit leads the mesh.
+
+    Raises TargetError.
+    """
+    if obj.codetalker.output == "EXISTING":
+        return None
+    template = template_of(face, card.units_per_metre)
+    if bindings.leading(obj, template) is None:
+        return targets.align(target, face, card.name)
+    bindings.companions(obj, template)
+    return None
 
 
 def remove(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> None:
@@ -226,7 +238,7 @@ def checks(context: bpy.types.Context) -> list[Check]:
     if refusal is not None:
         found.append(Check("Target", refusal.message))
     elif card is not None and folder is not None:
-        look = existing.fit if settings.target.codetalker.output == "EXISTING" else readiness.fit
+        look = existing.fit if settings.target.codetalker.output == "EXISTING" else bindings.fit
         fit = look(settings.target, folder, card)
         found.append(Check("Target", fit.reason, fit.detail))
     else:
