@@ -406,7 +406,10 @@ def argument_parser() -> argparse.ArgumentParser:
     command.add_argument("--slow", action="store_true", help="run the tests that take minutes too")
     add(lint, "ruff and mypy")
     command = add(package, "build/codetalker_blender-VERSION.zip, built and validated by Blender's own tool")
-    full = "packages with the engine's libraries too; --platform NAME and --python VERSION choose some"
+    full = (
+        "packages with the engine's libraries too; --platform NAME and --python VERSION choose some, "
+        "--index names where torch for processors lies, or a folder of wheels"
+    )
     command.add_argument("--full", action="store_true", help=full)
     command = add(install, "install the package into a Blender")
     command.add_argument("--dev", action="store_true", help="link this checkout instead of installing a copy")

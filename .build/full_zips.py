@@ -23,6 +23,9 @@ from typing import Any
 import build
 from wheels import PLATFORMS, Platform, Wheel, fetch
 
+from codetalker_blender.errors import UserError
+from codetalker_blender.installation.source import package_source
+
 
 @dataclass(frozen=True)
 class Blenders:
@@ -82,12 +85,18 @@ def stage_full(root: Path, staged: Path, platform: str, wheels: Sequence[Path], 
     return staged
 
 
-def make_full(root: Path, platform: Platform, which: Blenders) -> Path:
-    """Fetch, stage, build, validate; -> the zip.  Raises BuildError."""
+def make_full(root: Path, platform: Platform, which: Blenders, index: str = "") -> Path:
+    """Fetch, stage, build, validate; -> the zip.
+
+    index: where torch for processors lies, an https address or a folder that holds all wheels; "" is
+        PyTorch's own for Linux, and PyPI
+    Raises BuildError, EngineError.
+    """
+    source = package_source("cpu", index, platform.markers["sys_platform"])
     settings = build.read_toml(root / "pyproject.toml")
     label = f"{platform.name}-py{which.python.replace('.', '')}"
     requirements = [*settings["project"]["dependencies"], which.numpy]
-    wheels = fetch(platform, which.python, requirements, root / "build" / "wheels" / label)
+    wheels = fetch(platform, which.python, requirements, root / "build" / "wheels" / label, source)
     staged = root / "build" / "full" / label / build.PACKAGE
     stage_full(root, staged, platform.name, [wheel.path for wheel in wheels], which)
     archive = root / "build" / f"{build.PACKAGE}-{build.project_version(root)}-{label}.zip"
@@ -111,13 +120,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Full packages, with the engine inside.")
     parser.add_argument("--platform", action="append", choices=sorted(PLATFORMS), help="default: all")
     parser.add_argument("--python", action="append", choices=sorted(known), help="default: all")
+    parser.add_argument(
+        "--index", default="", metavar="INDEX", help="of torch for processors, or a folder of all wheels"
+    )
     options = parser.parse_args(arguments)
     failed = []
     for python in options.python or known:
         for name in options.platform or PLATFORMS:
             try:
-                archive = make_full(build.ROOT, PLATFORMS[name], known[python])
-            except (build.BuildError, OSError) as error:
+                archive = make_full(build.ROOT, PLATFORMS[name], known[python], options.index)
+            except (build.BuildError, UserError, OSError) as error:
                 print(f"build.py: no full package for {name}, Python {python}: {error}", flush=True)
                 failed.append(name)
             else:

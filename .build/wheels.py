@@ -22,7 +22,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 from build import BuildError, clean_environ
 from codetalker_blender.installation.pip_words import why_pip_stopped
 from codetalker_blender.installation.plan import Package, Plan, read_plan, with_sizes
-from codetalker_blender.installation.source import CPU_INDEX
+from codetalker_blender.installation.source import PackageSource
 
 #: Blender's own numpy serves the engine too: another one beside it would be loaded by nobody inside
 #: Blender, and by the worker in its place.
@@ -90,18 +90,20 @@ class Wheel:
         )
 
 
-def fetch(platform: Platform, python: str, requirements: Sequence[str], folder: Path) -> list[Wheel]:
+def fetch(
+    platform: Platform, python: str, requirements: Sequence[str], folder: Path, source: PackageSource
+) -> list[Wheel]:
     """Every wheel that ``requirements`` need on that platform and Python ("3.11"), in ``folder``.
 
-    Raises BuildError when the index lacks one, or offers none for processors alone.
+    Raises BuildError when the source lacks one, or offers none for processors alone.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    plan = _plan(platform, python, requirements, folder)
+    plan = _plan(platform, python, requirements, folder, source)
     too_large = [package for package in plan.packages if (package.size or 0) > LARGEST_BYTES]
     if too_large:
         raise BuildError(
-            f"the index offers {too_large[0]} for {platform.name}, which is no build for processors; "
-            f"let pip find {CPU_INDEX}."
+            f"{source} offers {too_large[0]} for {platform.name}, which is no build for processors; name "
+            "an index or a folder of wheels that has one with --index."
         )
     print(f"build.py: {platform.name}, Python {python}: {plan}", flush=True)
     listed = folder / "packages.txt"
@@ -114,18 +116,19 @@ def fetch(platform: Platform, python: str, requirements: Sequence[str], folder: 
     return wheels
 
 
-def _plan(platform: Platform, python: str, requirements: Sequence[str], folder: Path) -> Plan:
+def _plan(
+    platform: Platform, python: str, requirements: Sequence[str], folder: Path, source: PackageSource
+) -> Plan:
     """What is needed, with sizes.
 
     pip evaluates markers for the machine that it runs on (torch for Linux asks for CUDA), so it is never
     asked what a package needs, but again and again which versions fit all that is known to be needed.
     """
-    index = ["--extra-index-url", CPU_INDEX] if platform.name.startswith("linux") else []
     report, wanted = folder / "report.json", set(requirements)
     while True:
         _pip(
             *("install", "--dry-run", "--quiet", "--ignore-installed", "--no-deps", "--report", str(report)),
-            *("--target", str(folder / "nowhere"), *index, *_machine(platform, python), *sorted(wanted)),
+            *("--target", str(folder / "nowhere"), *source.arguments, *_machine(platform, python), *sorted(wanted)),
         )
         found = {
             canonicalize_name(item["metadata"]["name"]): item["metadata"]

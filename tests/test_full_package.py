@@ -16,7 +16,10 @@ from packaging.requirements import Requirement
 import build
 import full_zips
 import wheels
-from tests.installation.made_wheels import make_wheel
+from codetalker_blender.errors import UserError
+from codetalker_blender.installation.pins import engine_pins
+from codetalker_blender.installation.source import PackageSource
+from tests.installation.made_wheels import make_engine_wheels, make_wheel
 
 ROOT = Path(build.__file__).resolve().parent
 MANIFEST = (ROOT / build.MANIFEST).read_text(encoding="utf-8")
@@ -67,7 +70,8 @@ def test_wheels_are_chosen_for_the_other_machine(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
     windows = wheels.PLATFORMS["windows-x64"]
-    fetched = wheels.fetch(windows, "3.13", ["made-engine==1.0"], tmp_path / "fetched")
+    asked, usual = ["made-engine==1.0"], PackageSource()
+    fetched = wheels.fetch(windows, "3.13", asked, tmp_path / "fetched", usual)
     names = {wheel.path.name.partition("-")[0]: wheel.path for wheel in fetched}
     assert set(names) == {"made_engine", "made_win", "made_deep", "made_part", "made_extra"}
     assert names["made_engine"].name == "made_engine-1.0-cp313-cp313-win_amd64.whl"
@@ -90,10 +94,37 @@ def test_wheels_are_chosen_for_the_other_machine(tmp_path: Path, monkeypatch: py
     assert {path.name for path in again.iterdir()} == {path.name for path in names.values()}
 
     with pytest.raises(build.BuildError, match=r"no made-engine==1\.0 for this machine"):
-        wheels.fetch(wheels.PLATFORMS["linux-x64"], "3.13", ["made-engine==1.0"], tmp_path / "none")
+        wheels.fetch(wheels.PLATFORMS["linux-x64"], "3.13", asked, tmp_path / "none", usual)
     monkeypatch.setattr(wheels, "LARGEST_BYTES", 100)
-    with pytest.raises(build.BuildError, match="no build for processors"):
-        wheels.fetch(windows, "3.13", ["made-engine==1.0"], tmp_path / "large")
+    with pytest.raises(build.BuildError, match=r"no build for processors; name an index .* with --index"):
+        wheels.fetch(windows, "3.13", asked, tmp_path / "large", usual)
+
+
+def linked_checkout(folder: Path) -> Path:
+    """A checkout whose build folder is its own."""
+    folder.mkdir()
+    for name in (build.PACKAGE, build.MANIFEST, "pyproject.toml", "LICENSE", "assets"):
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+def test_a_folder_of_wheels_takes_the_place_of_every_index(tmp_path: Path) -> None:
+    """Where no index has torch for processors: `package --full --index FOLDER`."""
+    pytest.importorskip("bpy", reason="its extension tool builds the package")
+    folder = make_engine_wheels(tmp_path / "wheels")
+    make_wheel(folder, "numpy", "2.3.0")
+    root, linux = linked_checkout(tmp_path / "checkout"), wheels.PLATFORMS["linux-x64"]
+    which = full_zips.blenders(SETTINGS)["3.13"]
+    archive = full_zips.make_full(root, linux, which, str(folder))
+    assert archive.parent == root / "build" and "linux-x64-py313" in archive.name
+    with zipfile.ZipFile(archive) as file:
+        names = {Path(name).name.partition("-")[0] for name in file.namelist() if name.endswith(".whl")}
+    assert names == {*(pin.name for pin in engine_pins()), "made_need"} - {"numpy"}
+    next(folder.glob("torch-*")).unlink()
+    with pytest.raises(build.BuildError, match=r"no torch==[\d.]+ for this machine"):
+        full_zips.make_full(root, linux, which, str(folder))
+    with pytest.raises(UserError, match="neither an https address nor a folder of wheels"):
+        full_zips.make_full(root, linux, which, str(tmp_path / "absent"))
 
 
 def test_every_marker_of_the_platforms_can_be_asked() -> None:
