@@ -21,10 +21,9 @@ from pathlib import Path
 from typing import Any
 
 import build
-from wheels import PLATFORMS, Platform, Wheel, fetch
-
 from codetalker_blender.errors import UserError
 from codetalker_blender.installation.source import package_source
+from wheels import PLATFORMS, Platform, Wheel, fetch
 
 
 @dataclass(frozen=True)

@@ -124,11 +124,11 @@ def _plan(
     pip evaluates markers for the machine that it runs on (torch for Linux asks for CUDA), so it is never
     asked what a package needs, but again and again which versions fit all that is known to be needed.
     """
-    report, wanted = folder / "report.json", set(requirements)
+    report, wanted, machine = folder / "report.json", set(requirements), _machine(platform, python)
     while True:
         _pip(
             *("install", "--dry-run", "--quiet", "--ignore-installed", "--no-deps", "--report", str(report)),
-            *("--target", str(folder / "nowhere"), *source.arguments, *_machine(platform, python), *sorted(wanted)),
+            *("--target", str(folder / "nowhere"), *source.arguments, *machine, *sorted(wanted)),
         )
         found = {
             canonicalize_name(item["metadata"]["name"]): item["metadata"]

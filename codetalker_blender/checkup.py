@@ -61,6 +61,7 @@ class Engine:
 
     device: "auto", "cpu", "cuda" or "mps"; scratch: a folder on the disk that is going to be used
     models: the folder of the user's own bundles
+    missing: why it cannot run, where that is known without asking; "" otherwise
     """
 
     mode: str
@@ -69,6 +70,7 @@ class Engine:
     device: str
     scratch: Path
     models: Path | None = None
+    missing: str = ""
 
 
 def report(findings: Sequence[Finding]) -> str:
@@ -147,6 +149,8 @@ def _models(folder: Path | None) -> Iterator[Finding]:
 def _libraries(
     client: JobClient, engine: Engine, cancelled: CancelCheck
 ) -> tuple[EngineFacts | None, Finding]:
+    if engine.missing:
+        return None, Finding("Engine", "", engine.missing)
     try:
         if engine.mode == "worker":  # a Python that lacks much says so sooner and better by itself
             seen = probe(engine.python, engine_pins(), worker_environment(engine.extra_paths))

@@ -56,7 +56,7 @@ class EngineSettings:
     def missing(self) -> str:
         """Why a job cannot run, as far as that can be told without starting Python; "" when it may."""
         if self.mode == "inside" and not _has_torch():
-            return "torch is not installed in Blender's Python: run the model in a worker process instead"
+            return "Blender's own Python has no torch: let the model run in a worker process instead"
         if self.mode == "inside":
             return ""
         if self.engine == "MANAGED":
@@ -69,7 +69,7 @@ class EngineSettings:
         if not self.python.is_file():
             return f"The engine's Python '{self.python}' does not exist"
         if self.python == Path(sys.executable) and not _has_torch():
-            return "torch is not installed in Blender's Python: choose an engine in the preferences"
+            return "There is no engine yet: choose Managed in the preferences, and one is set up for you"
         known = known_python(self.python)
         return known.problem.rstrip(".") if known else ""
 

@@ -45,14 +45,16 @@ class ManagedEnvironment:
     def obstacle(self, pins: Sequence[Pin]) -> str:
         """Why it cannot run the model, as one sentence; "" when it can."""
         if not self.exists:
-            return "The managed engine is not set up yet."
+            return "The managed engine is not set up yet: press Set Up Engine in the preferences."
         ready = self._ready()
         if ready is None:
-            return "The managed engine's set-up did not come to its end."
+            return "The managed engine's set-up did not come to its end: press Set Up Engine once more."
         if not self.python.is_file():  # its Python was another Blender's, and that is gone
-            return f"The Python of the managed engine, '{self.python}', is gone."
+            return (
+                f"The Python of the managed engine, '{self.python}', is gone: press Set Up Engine once more."
+            )
         if ready.get("pins") != [str(pin) for pin in pins]:
-            return "The managed engine was made for another version of the extension."
+            return "The managed engine was made for another version of the extension: press Set Up Engine once more."
         return ""
 
     def packages(self) -> Mapping[str, str]:

@@ -27,7 +27,7 @@ from .pins import Pin
 from .pip_words import why_pip_stopped
 from .plan import Plan, read_plan, with_sizes
 from .probe import probe
-from .source import PackageSource
+from .source import CPU_INDEX, PackageSource
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +64,16 @@ class Installer:
         self._thread = threading.Thread(target=self._run, name="codetalker set-up", daemon=True)
         # Leaving Python must not leave pip at work.
         atexit.register(_close_if_alive, weakref.ref(self))
+
+    @property
+    def doubt(self) -> str:
+        """What speaks against the plan, as a sentence; "" when nothing does."""
+        if self.plan is None or self.source.index != CPU_INDEX or not self.plan.has_cuda:
+            return ""
+        return (
+            f"This is torch for NVIDIA cards, which is far larger, because {CPU_INDEX} did not answer: "
+            "cancel and let this computer reach it, or name another Package Index."
+        )
 
     @property
     def running(self) -> bool:

@@ -59,6 +59,11 @@ class Plan:
         """Who sends them; "this computer" for files."""
         return tuple(sorted({urlsplit(one.url).netloc or "this computer" for one in self.packages}))
 
+    @property
+    def has_cuda(self) -> bool:
+        """Whether torch comes for NVIDIA cards, with several GB that a processor does not need."""
+        return any(package.name.replace("_", "-").startswith("nvidia-") for package in self.packages)
+
     def __str__(self) -> str:
         unknown = sum(package.size is None for package in self.packages)
         more = f" and {unknown} of unknown size" if unknown else ""

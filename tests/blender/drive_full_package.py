@@ -22,7 +22,8 @@ import bpy
 MODULE = "bl_ext.user_default.codetalker_blender"
 
 
-def main(archive: str, mode: str = "") -> dict[str, Any]:
+def install(archive: str) -> bool:
+    """Install and enable; -> whether it is."""
     import addon_utils  # it is there once bpy is
 
     # how it ends says nothing: {"FINISHED"} or an error, and either with the package installed
@@ -30,7 +31,13 @@ def main(archive: str, mode: str = "") -> dict[str, Any]:
         bpy.ops.extensions.package_install_files(
             filepath=archive, repo="user_default", enable_on_install=True
         )
-    enabled = bool(addon_utils.check(MODULE)[1])
+    return bool(addon_utils.check(MODULE)[1])
+
+
+def main(archive: str, mode: str = "") -> dict[str, Any]:
+    import addon_utils
+
+    enabled = install(archive)
     found = {"enabled": enabled, "made": importlib.util.find_spec("made") is not None}
     if enabled and mode:
         found.update(speak(mode))

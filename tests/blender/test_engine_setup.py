@@ -16,6 +16,7 @@ import bpy
 
 from codetalker_blender.installation.pins import engine_pins
 from tests.blender.installed import MODULE, installed
+from tests.blender.test_panels import Layout
 from tests.installation.made_wheels import make_engine_wheels
 
 
@@ -63,6 +64,9 @@ def test_the_managed_engine_comes_and_goes(
     user_folder = Path(bpy.utils.extension_path_user(MODULE))
     preferences.engine = "MANAGED"
     assert "not set up yet" in settings().missing()
+    assert bpy.ops.codetalker.check_installation() == {"CANCELLED"}
+    findings = {one.subject: one.problem for one in module("setup.examination").current().findings}
+    assert "not set up yet: press Set Up Engine" in findings["Engine"] and "Self-test" not in findings
     preferences.package_index = str(make_engine_wheels(tmp_path / "wheels"))
     assert not bpy.app.online_access, "a folder of wheels needs no network"
     assert bpy.ops.codetalker.set_up_engine() == {"FINISHED"}
@@ -72,6 +76,18 @@ def test_the_managed_engine_comes_and_goes(
     assert {pin.name for pin in engine_pins()} | {"made-need"} == {n.replace("_", "-") for n in versions}
     assert bpy.ops.codetalker.remove_engine() == {"FINISHED"}
     assert not (user_folder / "engine").exists() and "not set up yet" in settings().missing()
+
+
+def test_the_page_says_why_nothing_can_be_set_up(preferences: Any) -> None:
+    preferences.engine = "MANAGED"
+    layout = Layout([], [])
+    module("setup.preferences_layout").draw(layout, preferences)
+    text = " ".join(layout.shown)
+    assert "not set up yet" in text and "Allow Online Access" in text
+    preferences.engine = "BUNDLED"
+    layout = Layout([], [])
+    module("setup.preferences_layout").draw(layout, preferences)
+    assert ("This package brings no engine." in layout.shown) == bool(settings().missing())
 
 
 def test_without_leave_to_use_the_network_nothing_begins(preferences: Any) -> None:

@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
-import os
-import re
-import subprocess
 import sys
-import venv
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,6 +18,7 @@ if bpy.app.binary_path:
 import build
 import full_zips
 import wheels
+from tests.blender.bare import bare_blender, drive
 from tests.installation.made_wheels import make_wheel
 
 ROOT = Path(build.__file__).resolve().parent
@@ -38,25 +31,6 @@ def which_blenders() -> full_zips.Blenders:
     return full_zips.blenders(build.read_toml(ROOT / "pyproject.toml"))[THIS_PYTHON]
 
 
-def drive(python: str | Path, home: Path, *arguments: object) -> dict[str, Any]:
-    """What the driver found, in an environment that knows nothing of this one."""
-    home.mkdir()
-    words = ("PATH", "LD_LIBRARY_PATH", "LANG", "OMP_NUM_THREADS")
-    environment = {name: os.environ[name] for name in words if name in os.environ}
-    environment.update(HOME=str(home), BLENDER_USER_RESOURCES=str(home / "blender"), PYTHONNOUSERSITE="1")
-    done = subprocess.run(
-        [python, str(DRIVER), *map(str, arguments)],
-        cwd=home,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=900,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    answer: dict[str, Any] = json.loads((home / "answer.json").read_text(encoding="utf-8"))
-    return {**answer, "said": done.stdout + done.stderr}
-
-
 def made_package(folder: Path, wheel: Path) -> Path:
     staged = full_zips.stage_full(ROOT, folder / build.PACKAGE, "linux-x64", [wheel], which_blenders())
     archive = folder / "made.zip"
@@ -67,7 +41,7 @@ def made_package(folder: Path, wheel: Path) -> Path:
 @LINUX
 def test_blender_installs_the_wheels_of_a_full_package(tmp_path: Path) -> None:
     archive = made_package(tmp_path, make_wheel(tmp_path, "made", "1.0"))
-    found = drive(sys.executable, tmp_path / "home", archive)
+    found = drive(sys.executable, DRIVER, tmp_path / "home", archive)
     assert found["enabled"] and found["made"], found["said"]
 
 
@@ -77,7 +51,7 @@ def test_wheels_for_another_python_are_refused(tmp_path: Path) -> None:
     if bpy.app.version < (5, 2, 0):
         pytest.skip("older Blenders look at the wheels' platform alone")
     archive = made_package(tmp_path, make_wheel(tmp_path, "made", "1.0", tag="cp39-cp39-linux_x86_64"))
-    found = drive(sys.executable, tmp_path / "home", archive)
+    found = drive(sys.executable, DRIVER, tmp_path / "home", archive)
     assert not found["enabled"] and not found["made"], found["said"]
 
 
@@ -89,45 +63,14 @@ def test_another_blenders_package_is_refused(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "made", "1.0")
     staged = full_zips.stage_full(ROOT, tmp_path / build.PACKAGE, "linux-x64", [wheel], other)
     build.build_zip(Path(sys.executable), staged, tmp_path / "made.zip")
-    found = drive(sys.executable, tmp_path / "home", tmp_path / "made.zip")
+    found = drive(sys.executable, DRIVER, tmp_path / "home", tmp_path / "made.zip")
     assert not found["enabled"], found["said"]
-
-
-@pytest.fixture(scope="module")
-def bare_blender(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of an environment that holds bpy and what bpy needs, and nothing of the engine."""
-    folder = tmp_path_factory.mktemp("blender") / "venv"
-    venv.create(folder, with_pip=False)
-    library = next(folder.glob("lib/python*/site-packages"))
-    for distribution in _with_needs("bpy", set()):
-        tops = {
-            file.parts[0] for file in distribution.files or () if file.parts[0] not in ("..", "__pycache__")
-        }
-        for top in tops:
-            source = Path(str(distribution.locate_file(top)))
-            if source.exists() and not (library / top).exists():
-                (library / top).symlink_to(source, target_is_directory=source.is_dir())
-    return folder / "bin" / "python"
-
-
-def _with_needs(name: str, seen: set[str]) -> Iterator[importlib.metadata.Distribution]:
-    plain = re.sub(r"[-_.]+", "-", name).lower()
-    if plain in seen:
-        return
-    seen.add(plain)
-    distribution = importlib.metadata.distribution(name)
-    yield distribution
-    for need in distribution.requires or ():
-        if "extra ==" not in need:
-            found = re.match(r"[\w.-]+", need)
-            assert found is not None
-            yield from _with_needs(found[0], seen)
 
 
 @LINUX
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["worker", "inside"])
-def test_the_demo_speaks_with_the_bundled_engine(bare_blender: Path, tmp_path: Path, mode: str) -> None:
+def test_the_demo_speaks_with_the_bundled_engine(tmp_path: Path, mode: str) -> None:
     """The real package; fetches 200 MB of wheels the first time."""
     label = f"linux-x64-py{THIS_PYTHON.replace('.', '')}"
     archive = ROOT / "build" / f"{build.PACKAGE}-{build.project_version(ROOT)}-{label}.zip"
@@ -136,7 +79,7 @@ def test_the_demo_speaks_with_the_bundled_engine(bare_blender: Path, tmp_path: P
             full_zips.make_full(ROOT, wheels.PLATFORMS["linux-x64"], which_blenders())
         except build.BuildError as error:
             pytest.skip(f"the package cannot be made here: {error}")
-    found = drive(bare_blender, tmp_path / "home", archive, mode)
+    found = drive(bare_blender(tmp_path), DRIVER, tmp_path / "home", archive, mode)
     assert found["enabled"], found["said"]
     assert (found["mode"], found["missing"], found["generated"]) == (mode, "", ["FINISHED"]), found["said"]
     assert str(tmp_path / "home") in found["torch"], "torch is not the bundled one"

@@ -44,7 +44,12 @@ class Layout:
         pass
 
     def prop(
-        self, data: bpy.types.bpy_struct, name: str, text: str | None = None, icon: str = "NONE"
+        self,
+        data: bpy.types.bpy_struct,
+        name: str,
+        text: str | None = None,
+        icon: str = "NONE",
+        expand: bool = False,
     ) -> None:
         assert data.bl_rna.properties[name].description
         self.shown.append(data.bl_rna.properties[name].name if text is None else text)

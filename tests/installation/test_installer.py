@@ -18,7 +18,7 @@ from codetalker_blender.installation import installer as installers
 from codetalker_blender.installation.environment import ManagedEnvironment
 from codetalker_blender.installation.installer import Installer
 from codetalker_blender.installation.pins import Pin
-from codetalker_blender.installation.source import PackageSource, package_source
+from codetalker_blender.installation.source import CPU_INDEX, PackageSource, package_source
 from tests.installation.made_wheels import make_wheel
 
 WAIT_S = 120.0  # far more than a set-up needs
@@ -121,6 +121,24 @@ def test_closing_at_once_leaves_nothing(environment: ManagedEnvironment, wheels:
     assert installer.stage == "cancelled" and not environment.exists
     never_begun = Installer(environment, BASE, PINS, PackageSource())
     never_begun.close()
+
+
+def test_the_large_torch_is_no_surprise(
+    environment: ManagedEnvironment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where only the usual index answers, torch for Linux is the one with CUDA."""
+    make_wheel(tmp_path / "wheels", "made_engine", "2.0", ["nvidia-made"])
+    make_wheel(tmp_path / "wheels", "nvidia_made", "1.0")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    for source, doubtful in ((PackageSource(CPU_INDEX), True), (PackageSource(), False)):
+        installer = Installer(environment, BASE, PINS, source)
+        assert not installer.doubt
+        installer.start()
+        installer.wait()
+        assert installer.stage == "agree", installer.error
+        assert (CPU_INDEX in installer.doubt) == doubtful
+        installer.close()
 
 
 def test_an_index_that_hangs_can_be_cancelled(

@@ -247,7 +247,8 @@ def checks(context: bpy.types.Context) -> list[Check]:
     blended = [settings.style, settings.style_b] if settings.style_mix else [settings.style]
     if card is not None and not set(blended) <= set(card.styles):
         found.append(Check("Style", "No speaking style is chosen."))
-    found.append(Check("Engine", engine_settings().missing()))
+    missing = engine_settings().missing()
+    found.append(Check("Engine", f"{missing}." if missing else ""))
     return found
 
 

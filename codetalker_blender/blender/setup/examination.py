@@ -71,7 +71,14 @@ def begin() -> Examination:
     settings = engine_settings()
     folder = user_folder() or Path(bpy.app.tempdir)
     engine = Engine(
-        settings.mode, settings.python, settings.extra_paths, settings.device, folder, models_folder()
+        mode=settings.mode,
+        python=settings.python,
+        extra_paths=settings.extra_paths,
+        device=settings.device,
+        scratch=folder,
+        models=models_folder(),
+        # a Python that the user named is asked, which tells what to install into it
+        missing="" if settings.engine == "OWN" else settings.missing(),
     )
     examination = _current = Examination(engine, _about_blender())
     ticker.watch(lambda: examination.running)

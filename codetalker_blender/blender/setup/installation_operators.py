@@ -69,7 +69,7 @@ class CODETALKER_OT_set_up_engine(Button):
             draw_text(self.layout, context, text, width=_DIALOG_WIDTH)
 
     def perform(self, context: bpy.types.Context) -> None:
-        installer = Installer(managed_environment(), Path(sys.executable), engine_pins(), _source())
+        installer = new_installer()
         engine_setup.begin(installer)
         if bpy.app.background:
             _finish(installer)
@@ -201,6 +201,11 @@ CLASSES = (
 )
 
 
+def new_installer() -> Installer:
+    """The set-up that the preferences describe, not begun.  Raises EngineError."""
+    return Installer(managed_environment(), Path(sys.executable), engine_pins(), _source())
+
+
 def _source() -> PackageSource:
     """Where the packages come from.  Raises EngineError."""
     stored = stored_preferences()
@@ -217,7 +222,7 @@ def _finish(installer: Installer) -> None:
     """
     installer.wait()
     if installer.plan is not None:
-        sys.stdout.write(f"To fetch: {installer.plan}.\n")
+        sys.stdout.write(f"To fetch: {installer.plan}. {installer.doubt}\n")
         sys.stdout.writelines(f"  {package}\n" for package in installer.plan.packages)
     installer.agree()
     installer.wait()

@@ -14,6 +14,7 @@ from ...installation.pins import engine_pins
 from ..layout import draw_text, for_properties
 from ..preferences import PYTHON_VARIABLE, engine_settings, known_python, managed_environment
 from . import engine_setup, examination
+from .installation_operators import CODETALKER_OT_set_up_engine
 
 
 def draw(layout: bpy.types.UILayout, preferences: bpy.types.AddonPreferences) -> None:
@@ -31,11 +32,11 @@ def draw(layout: bpy.types.UILayout, preferences: bpy.types.AddonPreferences) ->
 
 def _draw_bundled(box: bpy.types.UILayout, preferences: bpy.types.AddonPreferences, missing: str) -> None:
     if missing:
-        draw_text(box, bpy.context, f"{missing}.", "ERROR")
+        draw_text(box, bpy.context, "This package brings no engine.", "ERROR")
         draw_text(
             box,
             bpy.context,
-            "Managed sets an engine up for you; Own Environment takes one that you have.",
+            "Choose Managed, and one is set up for you; or Own Environment, if you have a Python with torch.",
             "INFO",
         )
     elif engine_settings().python != Path(sys.executable):
@@ -73,7 +74,10 @@ def _draw_managed(box: bpy.types.UILayout, preferences: bpy.types.AddonPreferenc
         if sys.platform != "darwin":
             box.prop(preferences, "setup_device")
         box.prop(preferences, "package_index")
-        box.operator("codetalker.set_up_engine", icon="IMPORT")
+        refusal = CODETALKER_OT_set_up_engine.obstacle(bpy.context)
+        if refusal is not None:
+            draw_text(box, bpy.context, str(refusal), "ERROR")
+        box.operator(CODETALKER_OT_set_up_engine.bl_idname, icon="IMPORT")
     else:
         packages = environment.packages()
         named = ", ".join(f"{pin.name} {packages.get(pin.name, '')}".strip() for pin in engine_pins())
@@ -86,6 +90,8 @@ def _draw_set_up(box: bpy.types.UILayout, installer: Installer) -> None:
     """What goes on, and what it wants to know."""
     if installer.stage == "agree" and installer.plan is not None:
         draw_text(box, bpy.context, f"To fetch: {installer.plan}.", "QUESTION")
+        if installer.doubt:
+            draw_text(box, bpy.context, installer.doubt, "ERROR")
         grid = box.grid_flow(columns=3, even_columns=True)
         for package in installer.plan.packages:
             grid.label(text=str(package), translate=False)

@@ -74,6 +74,7 @@ class CODETALKER_AP_preferences(bpy.types.AddonPreferences):
         )
         job_mode: bpy.props.EnumProperty(
             name="Run the Model",
+            description="Which process the model runs in",
             items=(
                 ("auto", "Automatic", "In a worker process, or inside Blender when it runs without a window"),
                 ("worker", "In a Worker Process", "A crash or lack of memory cannot harm the open scene"),
