@@ -54,7 +54,7 @@ class ManagedEnvironment:
                 f"The Python of the managed engine, '{self.python}', is gone: press Set Up Engine once more."
             )
         if ready.get("pins") != [str(pin) for pin in pins]:
-            return "The managed engine was made for another version of the extension: press Set Up Engine once more."
+            return "The managed engine was made for another version of the extension: press Set Up Engine."
         return ""
 
     def packages(self) -> Mapping[str, str]:

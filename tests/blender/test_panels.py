@@ -154,7 +154,7 @@ def test_an_engine_that_cannot_run_leads_to_its_preferences(
 ) -> None:
     monkeypatch.setenv(PYTHON_VARIABLE, "/no/such/python")
     text, _ = drawn(panels.CODETALKER_PT_generate)
-    assert "'/no/such/python' does not exist\ncodetalker.open_preferences" in text
+    assert "'/no/such/python' does not exist.\ncodetalker.open_preferences" in text
     with pytest.raises(RuntimeError, match="not enabled"):  # it is registered, and not installed
         bpy.ops.codetalker.open_preferences()
 
