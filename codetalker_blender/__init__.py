@@ -3,7 +3,8 @@
     contracts.py errors.py       what flows between the stages, and what a user can cure
     model_files.py resources.py  model bundles on disk; shipped files and the list of models
     model_library.py             the user's own bundles: added, removed
-    array_files.py               arrays ⇄ .npz, all of it or nothing
+    disk.py staging.py           new files that appear whole; all of a run's together
+    array_files.py text_files.py arrays ⇄ .npz; text and JSON
     motion_files.py street.py    motion ⇄ .npz; one request in, one motion out
     official_import.py           official checkpoints → a model bundle
     cli.py __main__.py           the command line without Blender

@@ -6,17 +6,14 @@ from the file instead of read.  Standard library and numpy only.
 
 from __future__ import annotations
 
-import errno
 import math
-import secrets
 import shutil
-import stat
 import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -25,6 +22,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import ArrayLike, NDArray
 
+from .disk import explained, new_file
 from .errors import OutputError, UserError
 
 #: Arrays above this size are mapped from the file, if it is uncompressed, instead of read.
@@ -107,26 +105,27 @@ class NewArchive:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._temporary = path, temporary_name(path)
+        self._path = path
         self._stream: IO[bytes] | None = None  # of the array that is being written
 
     def __enter__(self) -> Self:
-        with explained(self._path):
-            refuse_folder(self._path)
-            self._file = self._temporary.open("xb")
-        self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
+        with ExitStack() as stack:
+            draft = stack.enter_context(new_file(self._path))
+            with explained(self._path):
+                self._file = draft.open("xb")
+            stack.callback(self._close_all)
+            self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_STORED)
+            self._end = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            if kind is None:
-                with explained(self._path):
-                    self._close()
-                    self._temporary.replace(self._path)
-        finally:  # a cancelled run, too, leaves nothing behind
-            self._discard()
+        with self._end:
+            if error is not None:
+                raise error
+            with explained(self._path):
+                self._close()
 
     def write(self, name: str, value: ArrayLike) -> None:
         """Add a whole array."""
@@ -163,48 +162,12 @@ class NewArchive:
         self._zip.close()
         self._file.close()
 
-    def _discard(self) -> None:
-        """Leave no file open and no temporary name; after a success there is nothing to do."""
+    def _close_all(self) -> None:
+        """Whatever happened; after a success there is nothing to do."""
         for part in (self._stream, self._zip, self._file):
             if part is not None:
                 with suppress(OSError, ValueError):  # each would write once more, perhaps to a full disk
                     part.close()
-        self._temporary.unlink(missing_ok=True)
-
-
-def check_writable(path: Path) -> None:
-    """Refuse now what :class:`NewArchive` would refuse after minutes of work.  Raises OutputError."""
-    probe = temporary_name(path)
-    with explained(path):
-        refuse_folder(path)
-        try:
-            probe.open("xb").close()
-        finally:
-            probe.unlink(missing_ok=True)
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """What the disk refuses, as an OutputError."""
-    try:
-        yield
-    except OSError as error:
-        raise _refusal(path, error) from error
-
-
-def temporary_name(path: Path) -> Path:
-    """A new name beside ``path``; without its name, which may be as long as the disk allows."""
-    return path.with_name(f".{secrets.token_hex(8)}.tmp")
-
-
-def refuse_folder(path: Path) -> None:
-    """Raises OSError when ``path`` is a folder, or a name that the disk refuses."""
-    try:
-        mode = path.stat().st_mode
-    except FileNotFoundError:
-        return  # as it should be; if its folder is missing, too, opening says so
-    if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, "it is a folder")
 
 
 def _refuse_full_disk(path: Path, needed_bytes: int) -> None:
@@ -216,29 +179,3 @@ def _refuse_full_disk(path: Path, needed_bytes: int) -> None:
             f"{disk.free / 1e9:.1f} GB are free.",
             "Free some space, or choose a shorter range of the sound or fewer frames per second.",
         )
-
-
-def _refusal(path: Path, error: OSError) -> OutputError:
-    if error.errno == errno.EISDIR:
-        return OutputError(f"'{path}' cannot be written: it is a folder.", "Name a file in it.")
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
-        if file := _below_file(path.parent):
-            return OutputError(
-                f"'{path}' cannot be written: '{file}' is a file, not a folder.", "Choose a folder."
-            )
-        return OutputError(f"'{path}' cannot be written: its folder is missing.", "Make the folder first.")
-    reason = error.strerror or str(error)
-    return OutputError(f"'{path}' cannot be written: {reason}.", "Check the disk and its permissions.")
-
-
-def _below_file(folder: Path) -> Path | None:
-    """The regular file that stands where a folder should, if any."""
-    return next((part for part in (folder, *folder.parents) if stat.S_ISREG(mode_of(part))), None)
-
-
-def mode_of(path: Path) -> int:
-    """The mode bits of what is there; 0 for nothing, or for what the disk refuses to say."""
-    try:
-        return path.stat().st_mode
-    except OSError:
-        return 0

@@ -27,11 +27,11 @@ from types import FrameType
 from typing import IO, NoReturn, TextIO
 
 from . import checkup, resources, street
-from .array_files import check_writable, explained, mode_of
 from .batch import command as batch
 from .batch import worker as batch_worker
 from .batch.tasks import Program
 from .contracts import AudioSource, GenerateRequest, no_progress
+from .disk import check_writable, explained, mode_of
 from .errors import BundleError, Cancelled, OutputError, UserError
 from .model_files import read_card
 from .staging import Staging

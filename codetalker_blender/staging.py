@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from .array_files import explained, refuse_folder
+from .disk import explained, refuse_folder
 
 _MARK = "codetalker-part"
 _TOKEN_BYTES = 4

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .array_files import explained, refuse_folder, temporary_name
+from .disk import explained, new_file
 from .errors import UserError
 
 
@@ -44,12 +44,5 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` as UTF-8 with its line ends as they are.  Raises OutputError."""
-    draft = temporary_name(path)
-    with explained(path):
-        refuse_folder(path)
-        try:
-            with draft.open("x", encoding="utf-8", newline="") as stream:
-                stream.write(text)
-            draft.replace(path)
-        finally:  # after a success there is nothing to do
-            draft.unlink(missing_ok=True)
+    with new_file(path) as draft, explained(path), draft.open("x", encoding="utf-8", newline="") as stream:
+        stream.write(text)

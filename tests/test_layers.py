@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "codetalker_blender"
 BOTTOM = frozenset(
     (
-        "contracts errors resources model_files model_library array_files text_files motion_files "
+        "contracts errors resources model_files model_library disk array_files text_files motion_files "
         "staging standard_output"
     ).split()
 )

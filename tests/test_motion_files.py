@@ -12,8 +12,9 @@ import pytest
 from numpy.typing import ArrayLike
 
 from codetalker_blender import array_files
-from codetalker_blender.array_files import check_writable, write_arrays
+from codetalker_blender.array_files import write_arrays
 from codetalker_blender.contracts import Motion
+from codetalker_blender.disk import check_writable
 from codetalker_blender.errors import OutputError, UserError
 from codetalker_blender.motion_files import motion_writer, read_motion, write_motion
 

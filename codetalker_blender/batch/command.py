@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, TextIO
 
-from ..array_files import explained
+from ..disk import explained
 from ..errors import UserError
 from ..model_files import CONFIG_FILE
 from ..standard_output import own_stdout

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ..array_files import explained
+from ..disk import explained
 from ..errors import OutputError
 from ..model_files import FileRecord, file_record
 from ..staging import Staging

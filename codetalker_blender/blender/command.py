@@ -25,11 +25,11 @@ import bpy
 import numpy as np
 
 from .. import checkup, resources
-from ..array_files import check_writable, explained
 from ..batch import command as batch
 from ..batch import worker as batch_worker
 from ..batch.tasks import Program
 from ..contracts import Motion
+from ..disk import check_writable, explained
 from ..errors import Cancelled, OutputError, UserError
 from ..job.client import JobError
 from ..staging import Staging

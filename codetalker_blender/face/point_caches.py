@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..array_files import explained, refuse_folder, temporary_name
 from ..contracts import FloatArray
+from ..disk import explained, new_file
 
 
 def write_mdd(
@@ -43,19 +43,13 @@ def _write(
     path: Path, header: bytes, frames: Iterable[FloatArray], size: tuple[int, int], dtype: str
 ) -> None:
     """All of it or nothing.  size: frames, vertices"""
-    draft, written = temporary_name(path), 0
-    with explained(path):
-        refuse_folder(path)
-        try:
-            with draft.open("xb") as stream:
-                stream.write(header)
-                for points in frames:
-                    if points.shape != (size[1], 3) or written == size[0]:
-                        raise ValueError(f"frame {written + 1} of {size[0]} has points {points.shape}")
-                    stream.write(np.ascontiguousarray(points, dtype).data)
-                    written += 1
-            if written != size[0]:
-                raise ValueError(f"{written} frames of {size[0]}")
-            draft.replace(path)
-        finally:  # after a success there is nothing to do
-            draft.unlink(missing_ok=True)
+    written = 0
+    with new_file(path) as draft, explained(path), draft.open("xb") as stream:
+        stream.write(header)
+        for points in frames:
+            if points.shape != (size[1], 3) or written == size[0]:
+                raise ValueError(f"frame {written + 1} of {size[0]} has points {points.shape}")
+            stream.write(np.ascontiguousarray(points, dtype).data)
+            written += 1
+        if written != size[0]:
+            raise ValueError(f"{written} frames of {size[0]}")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import bpy
 
-from ...array_files import check_writable, mode_of
 from ...contracts import AudioSource
+from ...disk import check_writable, mode_of
 from ...errors import OutputError, UserError
 from ...staging import Staging
 from ..interchange import exports
