@@ -286,11 +286,12 @@ def write_face_file(path: Path, face: FaceMesh) -> None:
     """The inverse of :func:`read_face_file`; regions the face lacks are written with length 0."""
     empty = np.zeros(0, np.int32)
     regions = {f"region_{n}": np.asarray(face.regions.get(n, empty), np.int32) for n in REGION_NAMES}
-    np.savez_compressed(
-        path,
-        template=face.vertices.astype(np.float32),
-        triangles=face.triangles.astype(np.int32),
-        mid_lips=face.mid_lips.astype(np.int32),
-        lip_corners=face.lip_corners.astype(np.int32),
-        **regions,
-    )
+    with path.open("wb") as stream:  # numpy would add an ending to a path that has another
+        np.savez_compressed(
+            stream,
+            template=face.vertices.astype(np.float32),
+            triangles=face.triangles.astype(np.int32),
+            mid_lips=face.mid_lips.astype(np.int32),
+            lip_corners=face.lip_corners.astype(np.int32),
+            **regions,
+        )

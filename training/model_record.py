@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from codetalker_blender.contracts import FaceMesh
+from codetalker_blender.disk import new_file
 from codetalker_blender.errors import BundleError, UserError
 from codetalker_blender.model_files import FACE_FILE, read_face_file, write_face_file
+from codetalker_blender.text_files import write_text
 
 from .run_record import first_difference, plain
 
@@ -65,11 +67,9 @@ def write_record(folder: Path, record: ModelRecord, face: FaceMesh) -> None:
             )
         return
     # the record comes last: with it the pair is whole
-    face_draft, draft = folder / f".part-{FACE_FILE}", folder / f".{RECORD_FILE}.part"
-    write_face_file(face_draft, face)
-    face_draft.replace(folder / FACE_FILE)
-    draft.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    draft.replace(path)
+    with new_file(folder / FACE_FILE) as draft:
+        write_face_file(draft, face)
+    write_text(path, json.dumps(values, indent=1) + "\n")
 
 
 def read_record(folder: Path) -> tuple[ModelRecord, FaceMesh]:

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from codetalker_blender.disk import explained
 from codetalker_blender.errors import UserError
+from codetalker_blender.text_files import write_text
 from training.data_source import SYNTHETIC, add_source_options, positive, survey
 from training.datasets import clip as clips
 from training.datasets.clip import Clip
@@ -231,14 +232,10 @@ def print_report(report: Report) -> None:
 
 
 def write_json(path: Path, report: Report) -> None:
-    """Written under a temporary name and renamed.  Raises UserError."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
+    """All of it or nothing; the folder is made.  Raises OutputError."""
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(as_json(report), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+    write_text(path, json.dumps(as_json(report), indent=1) + "\n")
 
 
 def parser() -> argparse.ArgumentParser:

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from codetalker_blender.disk import new_file
 from codetalker_blender.errors import OutputError, UserError
+from codetalker_blender.text_files import write_text
 
 from .checkpoints import CheckpointFolder
 from .processes import Processes
@@ -110,9 +112,7 @@ class RunFolder:
             record["starts"] = starts
         here = self.processes
         record["starts"].append(start_record(str(here.device), here.count, here.precision))
-        draft = path.with_name(f".{path.name}.part")
-        draft.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        draft.replace(path)
+        write_text(path, json.dumps(record, indent=1) + "\n")
         if self._log.exists():
             # a kill may have torn the last line
             self._written = self._log.read_bytes().count(b"\n")
@@ -123,9 +123,8 @@ class RunFolder:
         if not self._log.exists():
             return
         kept = b"".join(self._log.read_bytes().splitlines(keepends=True)[:lines])
-        draft = self._log.with_name(f".{self._log.name}.part")
-        draft.write_bytes(kept)
-        draft.replace(self._log)
+        with new_file(self._log) as draft:
+            draft.write_bytes(kept)
         self._written = min(self._written, lines)
 
     def log(self, stage: str, values: dict[str, float]) -> None:

@@ -9,12 +9,11 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from codetalker_blender.errors import OutputError
+from codetalker_blender.disk import explained, new_file
 from training.scores import Evaluation
 
 SCORES_FILE, CLIPS_FILE, TOTALS_FILE = "scores.json", "clips.csv", "totals.csv"
@@ -67,16 +66,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """All of ``content`` or nothing; the folder is made.  Raises OutputError."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            temporary.replace(path)
-        except BaseException:  # Ctrl-C, too, leaves nothing behind
-            temporary.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OutputError(
-            f"'{path}' cannot be written: {error.strerror or error}.", "Choose another folder."
-        ) from error
+    with new_file(path) as draft, explained(path):
+        draft.write_bytes(content)

@@ -17,6 +17,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from codetalker_blender.text_files import write_text
+
 from . import table
 from .plot import write_plot
 from .requests import NAMES, PROFILED, USUAL, Request, expand
@@ -49,9 +51,7 @@ def write_report(path: Path, machine: dict[str, Any], rows: Sequence[Row]) -> No
         for row in rows
     ]
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps({**machine, "rows": records}, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps({**machine, "rows": records}, indent=1) + "\n")
 
 
 def _seconds(text: str) -> float:

@@ -9,6 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
+from codetalker_blender.disk import new_file
+
 from .result import Row
 
 _STYLES = (("#3a6ea5", "o"), ("#d1495b", "s"), ("#222222", "^"))
@@ -26,9 +28,8 @@ def write_plot(path: Path, rows: Sequence[Row]) -> bool:
     figure = lengths_figure(series)
     FigureCanvasAgg(figure)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=110)
-    temporary.replace(path)
+    with new_file(path) as draft:
+        figure.savefig(draft, format="png", dpi=110)
     return True
 
 

@@ -12,6 +12,8 @@ import bpy
 from bl_operators.presets import AddPresetBase
 from bl_ui.utils import PresetPanel
 
+from ...errors import UserError
+from ...text_files import write_text
 from ..retargeting import follow, tuning
 
 FOLDER = "codetalker/settings"
@@ -42,15 +44,10 @@ class CODETALKER_OT_add_preset(AddPresetBase, bpy.types.Operator):
         if settings.target is not None:
             group = settings.target.codetalker
             lines += [f"target.{name} = {getattr(group, name)!r}" for name in _settings_in(group)]
-        path = Path(filepath)
-        draft = path.with_suffix(".draft")
         try:
-            draft.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            draft.replace(path)
-        except OSError as error:
-            self.report({"ERROR"}, f"The preset '{path}' cannot be written: {error.strerror or error}.")
-        finally:
-            draft.unlink(missing_ok=True)
+            write_text(Path(filepath), "\n".join(lines) + "\n")
+        except UserError as error:
+            self.report({"ERROR"}, str(error))
 
 
 class CODETALKER_PT_presets(PresetPanel, bpy.types.Panel):
