@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import shutil
 import signal
 import stat
@@ -24,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import IO, NoReturn, TextIO
+from typing import NoReturn, TextIO
 
 from . import checkup, resources, street
 from .batch import command as batch
@@ -35,6 +34,7 @@ from .disk import check_writable, explained, mode_of
 from .errors import BundleError, Cancelled, OutputError, UserError
 from .model_files import read_card
 from .staging import Staging
+from .standard_streams import own_stderr, point_at_nothing
 
 DONE, REFUSED, BUG, CANCELLED = 0, 2, 3, 130
 #: Options of generate that a row of a batch may set.
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
     if list(arguments) == [_BATCH_WORKER]:
         return batch_worker.serve(_Rows())
-    with _own_stderr() as (stderr, noise), _stopped_by_sigterm():
+    with own_stderr() as (stderr, noise), _stopped_by_sigterm():
         try:
             options = _parser().parse_args(arguments)
             if options.command == "models":
@@ -191,7 +191,7 @@ def _print(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has seen enough.  Python flushes once more when it ends, which must not fail again.
-        _point_at_nothing(sys.stdout.fileno())
+        point_at_nothing(sys.stdout.fileno())
 
 
 def _described(folder: Path) -> str:
@@ -366,47 +366,6 @@ class _Bar:
 def _line(stream: TextIO, text: str) -> None:
     stream.write(" ".join(text.split()) + "\n")
     stream.flush()
-
-
-def _point_at_nothing(descriptor: int) -> None:
-    """What is written to ``descriptor`` from now on goes nowhere."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    if null != descriptor:  # it is the same when the descriptor was closed and the lowest free one
-        os.dup2(null, descriptor)
-        os.close(null)
-
-
-@contextmanager
-def _own_stderr() -> Iterator[tuple[TextIO, IO[bytes]]]:
-    """The real stderr for our own lines alone, and a file with what libraries wrote to it.
-
-    Decoders and torch warn on stderr from C, which would break the promise of one line; the file
-    is shown only with a bug's traceback.
-    """
-    if sys.stderr is None:  # the caller closed it (2>&-)
-        _point_at_nothing(2)
-    else:
-        sys.stderr.flush()
-    kept = os.dup(2)
-    with (
-        tempfile.TemporaryFile() as noise,
-        open(kept, "w", encoding="utf-8", errors="backslashreplace", closefd=False) as stderr,
-    ):
-        os.dup2(noise.fileno(), 2)
-        old, sys.stderr = (
-            sys.stderr,
-            open(  # noqa: SIM115
-                2, "w", encoding="utf-8", errors="backslashreplace", closefd=False
-            ),
-        )
-        try:
-            yield stderr, noise
-        finally:
-            sys.stderr.flush()
-            sys.stderr = old
-            stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
 
 
 @contextmanager

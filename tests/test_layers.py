@@ -19,7 +19,7 @@ PACKAGE = "codetalker_blender"
 BOTTOM = frozenset(
     (
         "contracts errors resources model_files model_library disk array_files text_files motion_files "
-        "staging standard_output"
+        "staging standard_streams"
     ).split()
 )
 MAXIMUM_LINES = 450

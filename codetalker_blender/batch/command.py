@@ -13,7 +13,7 @@ from typing import Protocol, TextIO
 from ..disk import explained
 from ..errors import UserError
 from ..model_files import CONFIG_FILE
-from ..standard_output import own_stdout
+from ..standard_streams import own_stdout
 from . import ledger, manifest, results
 from .cluster import RayCluster
 from .pool import LocalPool, Report

@@ -19,7 +19,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from ..errors import Cancelled, UserError
-from ..standard_output import own_stdout
+from ..standard_streams import own_stdout
 from . import ledger
 from .tasks import Task
 

@@ -15,32 +15,25 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-import tempfile
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from pathlib import Path
 
 import bpy
-import numpy as np
 
-from .. import checkup, resources
+from .. import checkup
 from ..batch import command as batch
 from ..batch import worker as batch_worker
 from ..batch.tasks import Program
-from ..contracts import Motion
-from ..disk import check_writable, explained
-from ..errors import Cancelled, OutputError, UserError
+from ..disk import explained
+from ..errors import Cancelled, UserError
 from ..job.client import JobError
-from ..staging import Staging
-from ..standard_output import own_stdout
+from ..standard_streams import own_stdout
 from .bundles import imports, library
-from .headless import clip, render
-from .headless.console import Bar, Clock, quiet, write_json
-from .headless.outputs import save_copy
-from .mesh import demo_head
+from .headless import clip, demo
+from .headless.console import Bar, write_json
 from .preferences import engine_settings, models_folder
-from .runs import generation, jobs
+from .runs import jobs
 from .runs.kept_engine import KeptEngine
 from .setup import examination
 
@@ -103,14 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     many.set_defaults(action=_batch)
     row_server = commands.add_parser("batch-worker", help="the process that runs a batch's rows")
     row_server.set_defaults(action=_serve_rows)
-    demo = commands.add_parser("demo", help="the demo head speaks: demo.blend, preview.png, demo.mp4")
-    demo.add_argument("--audio", type=Path, help="the speech (default: the shipped sentence)")
-    demo.add_argument("--model", help="name or folder of a model bundle (default: the shipped one)")
-    demo.add_argument(
-        "--style", help="a speaking style, or two like A=0.3,B=0.7 (default: the model's first)"
-    )
-    demo.add_argument("--output", type=Path, required=True, help="folder for the results")
-    demo.set_defaults(action=_demo)
+    show = commands.add_parser("demo", help="the demo head speaks: demo.blend, preview.png, demo.mp4")
+    demo.add_arguments(show)
+    show.set_defaults(action=demo.make)
     take = commands.add_parser("import", help="official checkpoints become a model of yours")
     for name in ("stage1", "stage2", "template"):
         take.add_argument(f"--{name}", required=True, metavar="FILE")
@@ -208,84 +196,3 @@ def _check(_options: argparse.Namespace) -> int:
     if failed:
         raise UserError(f"Not in order: {', '.join(failed)}.", "The report says what to do.")
     return 0
-
-
-def _demo(options: argparse.Namespace) -> int:
-    clock = Clock()
-    folder: Path = options.output
-    results = {name: folder / name for name in ("demo.blend", "preview.png", "demo.mp4")}
-    with _output_folder(folder):
-        for path in results.values():
-            check_writable(path)
-        _make_demo(options, results, clock)
-    clock.write_table()
-    for path in results.values():
-        sys.stdout.write(f"{path}\n")
-    return 0
-
-
-def _make_demo(options: argparse.Namespace, results: Mapping[str, Path], clock: Clock) -> None:
-    audio = (options.audio or resources.shipped("speech/demo.flac")).resolve()
-    with clock.stage("open the head"):
-        clip.open_blend(resources.shipped(demo_head.FILE))
-    scene = bpy.context.scene
-    if demo_head.NAME not in bpy.data.objects:
-        raise UserError(
-            f"The demo head holds no object called '{demo_head.NAME}'.", "Install the extension again."
-        )
-    scene.frame_set(1)
-    scene.codetalker.target = bpy.data.objects[demo_head.NAME]
-    clip.take_file(str(audio))
-    prepared, motion, written = clip.speak(options.model, options.style, clock)
-    scene.frame_start, scene.frame_end = written.first_frame, written.last_frame
-    frames = range(written.first_frame, written.last_frame + 1)
-    with tempfile.TemporaryDirectory(prefix=".demo-", dir=options.output) as scratch:
-        with clock.stage("save demo.blend"), Staging() as staging:
-            save_copy(staging.neighbour(results["demo.blend"]), results["demo.blend"])
-            staging.publish()
-        # After saving: what suits two cores for a minute is not what a person wants to find in the file.
-        render.set_up_cycles(scene, render.RenderSize())
-        bar = Bar("render", lines=True)
-        with clock.stage(f"render {len(frames)} frames"), quiet():
-            pictures = render.render_frames(scene, frames, Path(scratch), bar.show)
-        with clock.stage("preview.png"):
-            sheet = Path(scratch) / "preview.png"
-            _contact_sheet(pictures, prepared, motion, sheet)
-            sheet.replace(results["preview.png"])
-        with clock.stage("demo.mp4"), quiet():
-            video = Path(scratch) / "demo.mp4"
-            render.encode_video(pictures, audio, scene, video)
-            video.replace(results["demo.mp4"])
-
-
-def _contact_sheet(pictures: list[Path], prepared: generation.Prepared, motion: Motion, output: Path) -> None:
-    """4 × 3 telling frames, each with its frame number and time."""
-    face, offsets = prepared.face, motion.offsets
-    if len(face.mid_lips):
-        upper, lower = face.mid_lips
-        gaps = face.vertices[upper] - face.vertices[lower] + offsets[:, upper] - offsets[:, lower]
-        opening = np.linalg.norm(gaps, axis=1).astype(np.float32)
-    else:
-        opening = np.abs(offsets).mean(axis=(1, 2))
-    chosen = render.choose_frames(opening, 12)
-    captions = [f"{prepared.start_frame + index} {index / motion.fps:.2f}s" for index in chosen]
-    render.contact_sheet([pictures[index] for index in chosen], captions, 4, output)
-
-
-@contextmanager
-def _output_folder(folder: Path) -> Iterator[None]:
-    """Make the folder; when the work fails, take back what was made of it and holds nothing."""
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The folder '{folder}' cannot be made: {error.strerror}.", "Choose another."
-        ) from error
-    try:
-        yield
-    except BaseException:
-        for path in made:
-            with suppress(OSError):  # something is in it
-                path.rmdir()
-        raise
