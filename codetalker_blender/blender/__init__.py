@@ -40,7 +40,8 @@ sidebar/      operators.py                    the main buttons
               panels.py sequencer_panel.py model_panels.py mapping_panel.py layers_panel.py
               rig_panel.py runs_panels.py     the runs that go and wait
               fit_panel.py base.py            of other topologies; the place of panels
-              presets.py translations.py      settings kept by name; words in other languages
+              presets.py                      settings kept by name
+              translations.py german.py       words in other languages
 headless/     clip.py console.py outputs.py render.py  one clip without a window and what it leaves
               demo.py                         the demo
 command.py    the command line inside Blender; __main__.py: of the bpy module

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import string
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,22 +13,27 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender.sidebar import translations
+from codetalker_blender.blender import properties
+from codetalker_blender.blender.retargeting import mapping_settings
+from codetalker_blender.blender.sidebar import operators, panels, translations
 
-FOLDER = Path(str(translations.__file__)).parents[1]
+PACKAGE = Path(str(translations.__file__)).parents[2]
+TABLES = ("translations", "german")
+#: Words that are the same in every language.
+KEPT = {"ARKit", "CPU", "CUDA", "Metal"}
 
 
 def texts_in_the_code() -> set[str]:
-    """Every plain text in the code that talks to Blender, but for the table itself."""
+    """Every plain text in the code, but for the table itself."""
     found = set()
-    for path in FOLDER.rglob("*.py"):
-        if path.name != "translations.py":
+    for path in PACKAGE.rglob("*.py"):
+        if path.stem not in TABLES:
             nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             found |= {
                 node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)
             }
-    # a button's reason to be grey is shown without its full stop
-    return found | {text.removesuffix(".") for text in found}
+    # a button's reason to be grey is shown without its full stop, and some sentences get theirs late
+    return found | {text.removesuffix(".") for text in found} | {f"{text}." for text in found}
 
 
 @pytest.mark.parametrize("language", translations.TABLE)
@@ -44,6 +50,28 @@ def test_translations_take_the_same_values(language: str) -> None:
     for (_, english), other in translations.TABLE[language].items():
         assert fields(english) == fields(other)
         assert other.strip() and other.endswith(".") == english.endswith(".")
+
+
+def labels_of(group: type[Any]) -> set[str]:
+    """The names of its settings and of what can be chosen in them; of a button or panel, its own."""
+    own = {str(group.bl_label)} if issubclass(group, bpy.types.Operator | bpy.types.Panel) else set()
+    for setting in group.bl_rna.properties:
+        if setting.is_runtime and not setting.is_hidden and setting.type not in ("POINTER", "COLLECTION"):
+            own.add(setting.name)
+            own |= {item.name for item in getattr(setting, "enum_items_static", ())}
+    return own
+
+
+def test_the_main_panels_are_translated_whole(blender: None) -> None:
+    groups = [
+        *(properties.CODETALKER_PG_scene, properties.CODETALKER_PG_object),
+        *(mapping_settings.CODETALKER_PG_drive, mapping_settings.CODETALKER_PG_control),
+        *(operators.CODETALKER_OT_generate, operators.CODETALKER_OT_rewrite, operators.CODETALKER_OT_remove),
+        *(panels.CODETALKER_PT_tuning, panels.CODETALKER_PT_sampling),
+    ]
+    needed = set().union(*map(labels_of, groups)) - KEPT
+    for language, table in translations.TABLE.items():
+        assert not needed - {english for _, english in table}, language
 
 
 def test_labels_of_operators_are_where_blender_looks_for_them(blender: None) -> None:
