@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import bpy
 
@@ -29,6 +29,11 @@ def model_face(scene: bpy.types.Scene) -> tuple[FaceMesh, ModelCard]:
     return read_face(folder, card), card
 
 
+def _unusable(context: bpy.types.Context) -> UserError | None:
+    obj, scene = context.scene.codetalker.target, context.scene
+    return targets.obstacle(obj, scene) or targets.busy_mode(obj)
+
+
 class _OnTarget(Button):
     """Does something to the scene's target, which is a mesh that can be written."""
 
@@ -36,8 +41,7 @@ class _OnTarget(Button):
 
     @classmethod
     def obstacle(cls, context: bpy.types.Context) -> UserError | None:
-        obj, scene = context.scene.codetalker.target, context.scene
-        return targets.obstacle(obj, scene) or targets.busy_mode(obj)
+        return _unusable(context)
 
 
 class _OnFit(_OnTarget):
@@ -45,7 +49,7 @@ class _OnFit(_OnTarget):
 
     @classmethod
     def obstacle(cls, context: bpy.types.Context) -> UserError | None:
-        refusal, obj = super().obstacle(context), context.scene.codetalker.target
+        refusal, obj = _unusable(context), context.scene.codetalker.target
         if refusal is None and obj.data.get(bindings.PROPERTY) is None:
             return TargetError(f"The model's face is not fitted to '{obj.name}'.", "Press Fit to This Mesh.")
         return refusal
@@ -59,16 +63,14 @@ class CODETALKER_OT_fit_mesh(_OnTarget):
         "run uses it"
     )
 
-    #: The one that computes, of which there is one at a time.
-    going: ClassVar[CODETALKER_OT_fit_mesh | None] = None
     _fitting: fitting.Fitting | None = None
     _timer: bpy.types.Timer | None = None
 
     @classmethod
     def obstacle(cls, context: bpy.types.Context) -> UserError | None:
-        if CODETALKER_OT_fit_mesh.going is not None:
+        if is_going():
             return TargetError("A face is being fitted.", "Wait for it.")
-        return super().obstacle(context)
+        return _unusable(context)
 
     def perform(self, context: bpy.types.Context) -> None:
         """Blocking: scripts and --background."""
@@ -88,7 +90,7 @@ class CODETALKER_OT_fit_mesh(_OnTarget):
             return {"CANCELLED"}
         self._fitting = fitting.Fitting(wanted)
         self._timer = context.window_manager.event_timer_add(TICK_S, window=context.window)
-        CODETALKER_OT_fit_mesh.going = self
+        _CURRENT.button = self
         context.workspace.status_text_set(
             f"Fitting the model's face to '{wanted.target.name}'    Esc: Cancel"
         )
@@ -117,7 +119,7 @@ class CODETALKER_OT_fit_mesh(_OnTarget):
             context.window_manager.event_timer_remove(self._timer)
             self._timer = None
             context.workspace.status_text_set(None)
-        CODETALKER_OT_fit_mesh.going = None
+        _CURRENT.button = None
 
     def _keep(self, context: bpy.types.Context, wanted: fitting.Wanted, found: fitting.Found) -> None:
         obj = fitting.keep(wanted, found)
@@ -180,7 +182,7 @@ class CODETALKER_OT_remove_landmarks(_OnTarget):
 
     @classmethod
     def obstacle(cls, context: bpy.types.Context) -> UserError | None:
-        refusal, obj = super().obstacle(context), context.scene.codetalker.target
+        refusal, obj = _unusable(context), context.scene.codetalker.target
         if refusal is None and not landmarks.of(obj):
             return TargetError(f"'{obj.name}' has no landmarks.", "Add some.")
         return refusal
@@ -197,10 +199,29 @@ def show(obj: bpy.types.Object, face: FaceMesh) -> None:
     fit_preview.show(obj, kept.preview, face.triangles)
 
 
+class _Current:
+    """The button that computes, of which there is one at a time.
+
+    No attribute of its class: Blender has annotations of that kind evaluated, and Python would then keep the
+    class, and Blender, beyond their end.
+    """
+
+    def __init__(self) -> None:
+        self.button: CODETALKER_OT_fit_mesh | None = None
+
+
+_CURRENT = _Current()
+
+
+def is_going() -> bool:
+    """Whether a fit is being computed."""
+    return _CURRENT.button is not None
+
+
 def close_current() -> None:
     """End a fit that is being computed: the extension goes."""
-    if CODETALKER_OT_fit_mesh.going is not None:
-        CODETALKER_OT_fit_mesh.going.cancel(bpy.context)
+    if _CURRENT.button is not None:
+        _CURRENT.button.cancel(bpy.context)
 
 
 CLASSES = (

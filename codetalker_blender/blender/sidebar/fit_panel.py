@@ -26,10 +26,9 @@ class CODETALKER_PT_fit(SidebarPanel):
         layout = for_properties(self.layout)
         obj = context.scene.codetalker.target
         _draw_companions(layout, obj)
-        going = fit_operators.CODETALKER_OT_fit_mesh.going is not None
         layout.operator(
             fit_operators.CODETALKER_OT_fit_mesh.bl_idname,
-            text="Fitting ..." if going else fit_operators.CODETALKER_OT_fit_mesh.bl_label,
+            text="Fitting ..." if fit_operators.is_going() else fit_operators.CODETALKER_OT_fit_mesh.bl_label,
             icon="MOD_SHRINKWRAP",
         )
         _draw_quality(layout, context, obj)
