@@ -32,13 +32,8 @@ def draw(layout: bpy.types.UILayout, preferences: bpy.types.AddonPreferences) ->
 
 def _draw_bundled(box: bpy.types.UILayout, preferences: bpy.types.AddonPreferences, missing: str) -> None:
     if missing:
-        draw_text(box, bpy.context, "This package brings no engine.", "ERROR")
-        draw_text(
-            box,
-            bpy.context,
-            "Choose Managed, and one is set up for you; or Own Environment, if you have a Python with torch.",
-            "INFO",
-        )
+        draw_text(box, bpy.context, f"{missing}.", "ERROR")
+        draw_text(box, bpy.context, "Own Environment takes a Python with torch, if you have one.", "INFO")
     elif engine_settings().python != Path(sys.executable):
         draw_text(box, bpy.context, f"{PYTHON_VARIABLE} names '{engine_settings().python}'.", "CHECKMARK")
     else:

@@ -156,9 +156,8 @@ LABELS = {
     "In a Worker Process": "In einem eigenen Prozess",
     "Inside Blender": "In Blender",
     "Models": "Modelle",
-    "This package brings no engine.": "Dieses Paket bringt keinen Antrieb mit.",
-    "Choose Managed, and one is set up for you; or Own Environment, if you have a Python with torch.": (
-        "„Verwaltet“ richtet einen ein; „Eigene Umgebung“ nimmt ein Python mit torch, das Sie haben."
+    "Own Environment takes a Python with torch, if you have one.": (
+        "„Eigene Umgebung“ nimmt ein Python mit torch, falls Sie eines haben."
     ),
     "The engine is part of this installation.": "Der Antrieb ist Teil dieser Installation.",
     "Checking...": "Prüft...",
