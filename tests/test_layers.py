@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -321,6 +322,16 @@ def test_a_right_arrow_is_not(tmp_path: Path, file: str, source: str) -> None:
     path.parent.mkdir(parents=True)
     path.write_text(source, encoding="utf-8")
     assert violations(tmp_path) == []
+
+
+def test_the_table_of_blenders_folders_is_the_one_in_the_docs() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    written: dict[str, set[str]] = {}
+    for line in text.partition("| in `blender/` |")[2].partition("\n\n")[0].splitlines()[2:]:
+        (name, *more), _, allowed = (re.findall(r"`(\w+)/?`", cell) for cell in line.split("|")[1:4])
+        if not more:  # those that may import all stand in one row
+            written[name] = set(written) - set(allowed) if "all above" in line else set(allowed)
+    assert written == {name: set(above.split()) for name, above in BLENDER_FOLDERS.items()}
 
 
 def python_files() -> list[Path]:
