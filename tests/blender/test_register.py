@@ -36,6 +36,13 @@ def test_registers_three_times_and_leaves_nothing() -> None:
         assert state() == before
 
 
+def test_a_process_that_had_it_ends_and_frees_all() -> None:
+    """Whatever keeps a class beyond unregister keeps Blender, whose own exit then waits for ever."""
+    code = "import codetalker_blender as it; it.register(); it.unregister()"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120, capture_output=True, text=True)
+    assert done.returncode == 0 and "Not freed memory" not in done.stdout + done.stderr
+
+
 def test_package_imports_neither_bpy_nor_torch() -> None:
     code = "import sys, codetalker_blender; sys.exit('bpy' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
