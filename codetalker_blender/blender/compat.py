@@ -3,6 +3,7 @@
     4.4  actions got slots, layers and channelbags; 5.0 dropped ``Action.fcurves``
     4.5  ``SequenceEditor.strips`` beside ``sequences``; 5.0 dropped the old name
     5.0  an image format belongs to a media type, and video is one
+    5.0  a texture drawn over a viewport is taken for what its framebuffer holds, before that for linear light
     5.0  the Sequencer shows a scene of its own (``WorkSpace.sequencer_scene``), not always the window's
     5.1  strips got ``left_handle`` and ``content_start``; the old names go in 6.0
 
@@ -11,6 +12,7 @@ Each function asks for the attribute, not for the version number, wherever that 
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -251,3 +253,17 @@ def export_usd(path: Path) -> None:
     }
     known = bpy.ops.wm.usd_export.get_rna_type().properties  # type: ignore[call-arg]
     bpy.ops.wm.usd_export(**{name: value for name, value in wanted.items() if name in known})
+
+
+def draw_linear_texture(texture: Any, position: tuple[int, int], side: int) -> None:
+    """Draw a square texture of linear light over a viewport, in a draw handler.
+
+    position: of its lower left corner, and side: pixels of the region
+    """
+    # there is no gpu module without a window
+    from gpu_extras.presets import draw_texture_2d  # noqa: PLC0415
+
+    options: dict[str, Any] = {"is_scene_linear_with_rec709_srgb_target": True}
+    known = inspect.signature(draw_texture_2d).parameters
+    options = {name: value for name, value in options.items() if name in known}
+    draw_texture_2d(texture, position, side, side, **options)

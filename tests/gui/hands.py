@@ -121,7 +121,9 @@ class Hands:
                     seen.add(found)
                     self._known[found] = (x, y)
                 if found == name:
-                    return x, y
+                    yield 4 * _HOVER_S  # a busy machine may have told of where the mouse was before
+                    if self._under_mouse(area) == name:
+                        return x, y
             for _ in range(8):
                 yield from self.key("WHEELDOWNMOUSE", self.middle("UI", area))
             self._known.clear()

@@ -13,11 +13,11 @@ import blf
 import bpy
 import gpu
 import numpy as np
-from gpu_extras.presets import draw_texture_2d
 from mathutils import Matrix
 from numpy.typing import NDArray
 
 from ...contracts import FloatArray
+from .. import compat
 from . import preview
 from .preview import Preview
 
@@ -87,7 +87,7 @@ class Inset:
         towards /= np.linalg.norm(towards, axis=1, keepdims=True)
         canvas = self._painted((number, towards.tobytes()), shape, towards, int(_LARGEST * scale * _FINER))
         gpu.state.blend_set("NONE")
-        draw_texture_2d(canvas.texture_color, (x, y), side, side)
+        compat.draw_linear_texture(canvas.texture_color, (x, y), side)
         font = 0
         blf.size(font, 11 * scale)
         blf.color(font, 0.9, 0.9, 0.9, 1.0)
