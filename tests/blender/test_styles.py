@@ -61,6 +61,7 @@ def push_down(start: float, **options: object) -> Any:
     action, slot = data.action, compat.action_slot(data)
     data.action = None
     strip = data.nla_tracks.new().strips.new("Strip", int(start), action)
+    strip.name = "Strip"  # 4.3 names it after the action
     compat.assign_action(strip, action, like=slot)
     for name, value in options.items():
         setattr(strip, name, value)

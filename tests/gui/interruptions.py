@@ -39,7 +39,7 @@ def cancel_button(stage: Stage) -> Steps:
     before = scenes.dump()
     yield from stage.generate()
     yield from stage.reach_the_middle(0.05)
-    place = yield from stage.hands.find("codetalker.cancel", near="codetalker.generate")
+    place = yield from stage.hands.find("codetalker.cancel", near="codetalker.generate", below=113)
     assert extension.is_running(), "the run was over before the button was found"
     stage.snap("running")
     began = time.monotonic()
