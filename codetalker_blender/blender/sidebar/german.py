@@ -28,8 +28,8 @@ BUTTONS = {
     # mapping
     "Auto-Map": "Selbst zuordnen",
     "Add Key": "Schlüssel hinzufügen",
-    "Load Mapping...": "Zuordnung laden...",
-    "Save Mapping...": "Zuordnung speichern...",
+    "Load Mapping...": "Mapping laden...",
+    "Save Mapping...": "Mapping speichern...",
     "Add Selected Meshes": "Ausgewählte Meshes hinzufügen",
     "Clear Meshes": "Meshes entfernen",
     # other topologies, bones, errors, files
@@ -48,10 +48,10 @@ BUTTONS = {
     "Import Facial Weights": "Gesichtsgewichte importieren",
     "Export CodeTalker Animation": "CodeTalker-Animation exportieren",
     # preferences
-    "Set Up Engine": "Antrieb einrichten",
+    "Set Up Engine": "Engine einrichten",
     "Download and Install": "Herunterladen und installieren",
     "Cancel Set-Up": "Einrichten abbrechen",
-    "Remove Engine": "Antrieb entfernen",
+    "Remove Engine": "Engine entfernen",
     "Check Installation": "Installation prüfen",
     "Copy to Clipboard": "In die Zwischenablage",
 }
@@ -65,7 +65,7 @@ LABELS = {
     "File": "Datei",
     "Strip": "Streifen",
     "Limit to Scene Range": "Auf Szenenbereich beschränken",
-    "Audio": "Ton",
+    "Audio": "Audio",
     "Target": "Ziel",
     "Model": "Modell",
     "Folder": "Ordner",
@@ -99,7 +99,7 @@ LABELS = {
     "These settings are not applied yet": "Diese Einstellungen sind noch nicht angewandt",
     "Generate one first.": "Zuerst eine erzeugen.",
     # mapping
-    "Mapping": "Zuordnung",
+    "Mapping": "Mapping",
     "Shapes": "Formen",
     "Shape": "Form",
     "Visemes": "Viseme",
@@ -135,10 +135,10 @@ LABELS = {
     "Nothing is being generated": "Nichts wird gerade erzeugt",
     "Switch to Object Mode first": "Zuerst in den Objektmodus wechseln",
     "There is no engine yet: choose Managed in the preferences, and one is set up for you.": (
-        "Noch gibt es keinen Antrieb: „Verwaltet“ in den Einstellungen richtet einen ein."
+        "Noch gibt es keine Engine: „Verwaltet“ in den Einstellungen richtet eine ein."
     ),
     "The managed engine is not set up yet: press Set Up Engine in the preferences.": (
-        "Der verwaltete Antrieb ist noch nicht eingerichtet: in den Einstellungen „Antrieb einrichten“."
+        "Die verwaltete Engine ist noch nicht eingerichtet: in den Einstellungen „Engine einrichten“."
     ),
     # models
     "No model is chosen": "Kein Modell ist gewählt",
@@ -176,11 +176,11 @@ LABELS = {
     "CodeTalker Presets": "CodeTalker-Voreinstellungen",
     "Animate from Active Strip": "Vom aktiven Streifen animieren",
     # preferences
-    "Engine": "Antrieb",
+    "Engine": "Engine",
     "Bundled": "Mitgebracht",
     "Own Environment": "Eigene Umgebung",
     "Managed": "Verwaltet",
-    "Engine Python": "Python des Antriebs",
+    "Engine Python": "Python der Engine",
     "Set Up For": "Einrichten für",
     "Package Index": "Paketquelle",
     "Run the Model": "Modell ausführen",
@@ -190,7 +190,7 @@ LABELS = {
     "Own Environment takes a Python with torch, if you have one.": (
         "„Eigene Umgebung“ nimmt ein Python mit torch, falls Sie eines haben."
     ),
-    "The engine is part of this installation.": "Der Antrieb ist Teil dieser Installation.",
+    "The engine is part of this installation.": "Die Engine ist Teil dieser Installation.",
     "Checking...": "Prüft...",
     "Making the environment": "Legt die Umgebung an",
     "Asking the index what is needed": "Fragt die Paketquelle, was nötig ist",
@@ -301,7 +301,7 @@ TOOLTIPS = {
         "Die Einstellungen von Szene und Ziel aufheben, oder aufgehobene löschen"
     ),
     "Show the preferences of this extension, where the engine is chosen and set up": (
-        "Die Einstellungen dieser Erweiterung zeigen, wo der Antrieb gewählt und eingerichtet wird"
+        "Die Einstellungen dieser Erweiterung zeigen, wo die Engine gewählt und eingerichtet wird"
     ),
     "Where the libraries that run the model (torch and others) come from": (
         "Woher die Bibliotheken kommen, mit denen das Modell läuft (torch und andere)"
