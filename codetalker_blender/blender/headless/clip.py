@@ -9,6 +9,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import bpy
@@ -20,10 +21,11 @@ from ...errors import UserError
 from ...job.messages import Report
 from ...model_files import ModelCard, read_face
 from ..bundles import models
+from ..interchange import exports
 from ..interchange.exports import ENDINGS, Performance
 from ..preferences import DEVICES, EngineSettings, engine_settings, models_folder
 from ..properties import CODETALKER_PG_scene
-from ..retargeting import bindings, fitting, mapping_settings
+from ..retargeting import bases, bindings, fitting, mapping_settings
 from ..runs import generation, jobs
 from ..sound import sources
 from . import outputs
@@ -141,7 +143,10 @@ def make(options: argparse.Namespace, run_model: RunModel) -> dict[str, object]:
         take_file(options.audio)
     else:
         settings.source, settings.strip = sources.STRIP_BY_NAME, options.strip
-    prepared, motion, written = speak(options.model, options.style, clock, run_model, fit=options.fit)
+    weights = any(exports.holds_weights(path) for path in wanted.exports)
+    prepared, motion, written = speak(
+        options.model, options.style, clock, run_model, fit=options.fit, weights=weights
+    )
     frames = range(written.first_frame, written.last_frame + 1)
     style = options.style or prepared.card.styles[0]
     performance = Performance(target, scene, frames, motion, prepared.card.name, style)
@@ -219,10 +224,12 @@ def speak(
     run_model: RunModel = jobs.run_blocking,
     *,
     fit: bool = False,
+    weights: bool = False,
 ) -> tuple[generation.Prepared, Motion, generation.Written]:
     """The street for the current scene: settings → motion → keys.
 
     fit: fit the model's face to the target first, where that is needed
+    weights: see to it that the motion can be shown by ARKit's shapes, whatever is written onto the mesh
     """
     settings = bpy.context.scene.codetalker
     folder = resources.find_model(model, models_folder()) if model else resources.default_model()
@@ -235,6 +242,9 @@ def speak(
             fitting.ensure(settings.target, bpy.context.scene, read_face(folder, card), card)
     with clock.stage("read the scene"):
         prepared = generation.prepare(bpy.context)
+        if weights:
+            bases.check(folder, card)
+            prepared = replace(prepared, request=replace(prepared.request, shapes=bases.folder()))
     bar = Bar("", lines=True)
     with clock.stage("engine"):
         motion, report = run_model(prepared, engine_settings(), bar.show_stage)

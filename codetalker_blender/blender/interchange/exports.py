@@ -65,6 +65,7 @@ FORMATS = {
     "JSON": Format("Weights (JSON)", "Weights of ARKit shapes or visemes", (".json",)),
     "RAW": Format("Raw Motion (NumPy)", "Offsets of the model's own face, before tuning", (".npz",)),
 }
+WEIGHTS = tuple(FORMATS[name] for name in ("LIVE_LINK", "CSV", "JSON"))
 ENDINGS = tuple(ending for kind in FORMATS.values() for ending in kind.endings)
 
 
@@ -116,6 +117,11 @@ def format_of(path: Path) -> Format:
 def ending_of(name: str) -> str:
     """The longest ending of a format that a file's name has, or ""."""
     return max((ending for ending in ENDINGS if name.lower().endswith(ending)), key=len, default="")
+
+
+def holds_weights(path: Path) -> bool:
+    """Whether the file is one of weights, which need shapes of the model's face.  Raises OutputError."""
+    return format_of(path) in WEIGHTS
 
 
 def check(path: Path) -> None:
