@@ -30,27 +30,29 @@ _ONE_SIDE = re.compile(
 _SLIGHT = 0.1
 
 #: Where bones of a Rigify face go at weight 1: outwards (of a bone in the middle: to the character's left),
-#: up and forwards, in mouth widths.  ``*`` stands for both sides.  Judged on the demo head, 50 mm wide there.
+#: up and forwards, in mouth widths.  ``*`` stands for both sides.  From the demo head's shapes, whose
+#: mouth is 50 mm wide, less what Rigify does by itself: the bones between corner and middle of a lip go a
+#: quarter of the corner's way and half of the middle's, and the lower lip goes with the jaw.
 _RIGIFY = """
 jawForward: jaw_master 0 0 .12
-mouthClose: lip.B 0 .24 .2, lip.B.*.001 0 .2 .17, lip.T 0 -.05 0
-mouthSmile*: lips.* .08 .14 -.07, lip.T.*.001 .03 .05 -.02, lip.B.*.001 .03 .05 -.02, cheek.B.*.001 .04 .08 0
+mouthClose: lip.B 0 .28 .28, lip.B.*.001 0 .05 .05, lip.T 0 -.17 0, lip.T.*.001 0 -.02 0
+mouthSmile*: lips.* .08 .14 -.07, cheek.B.*.001 .04 .08 0
 mouthFrown*: lips.* .015 -.13 -.03
 mouthStretch*: lips.* .08 -.05 -.055
 mouthDimple*: lips.* .04 .01 -.08
-mouthFunnel: lips.* -.13 0 .06, lip.T 0 .09 .15, lip.B 0 -.12 .15, lip.T.*.001 -.05 .07 .13,\
- lip.B.*.001 -.05 -.09 .13
-mouthPucker: lips.* -.2 0 .07, lip.T 0 0 .16, lip.B 0 0 .16, lip.T.*.001 -.1 0 .14, lip.B.*.001 -.1 0 .14
-mouthLeft: lip.T .16 0 0, lip.B .16 0 0, lip.T.*.001 .16 0 0 same, lip.B.*.001 .16 0 0 same,\
+mouthFunnel: lips.* -.13 0 .06, lip.T 0 .09 .15, lip.B 0 -.12 .15, lip.T.*.001 -.04 .025 .04,\
+ lip.B.*.001 -.04 -.04 .04
+mouthPucker: lips.* -.2 0 .07, lip.T 0 0 .16, lip.B 0 0 .16, lip.T.*.001 -.05 0 .045, lip.B.*.001 -.05 0 .045
+mouthLeft: lip.T .16 0 0, lip.B .16 0 0, lip.T.*.001 .04 0 0 same, lip.B.*.001 .04 0 0 same,\
  lips.* .16 0 0 same
-mouthRight: lip.T -.16 0 0, lip.B -.16 0 0, lip.T.*.001 -.16 0 0 same, lip.B.*.001 -.16 0 0 same,\
+mouthRight: lip.T -.16 0 0, lip.B -.16 0 0, lip.T.*.001 -.04 0 0 same, lip.B.*.001 -.04 0 0 same,\
  lips.* -.16 0 0 same
-mouthUpperUp*: lip.T.*.001 0 .11 0, lip.T 0 .06 0
-mouthLowerDown*: lip.B.*.001 0 -.12 0, lip.B 0 -.07 0
-mouthRollUpper: lip.T 0 0 -.06, lip.T.*.001 0 0 -.06
-mouthRollLower: lip.B 0 .04 -.06, lip.B.*.001 0 .04 -.06
-mouthShrugUpper: lip.T 0 .055 .025, lip.T.*.001 0 .055 .025
-mouthShrugLower: lip.B 0 .06 .02, lip.B.*.001 0 .06 .02, chin 0 .08 .03
+mouthUpperUp*: lip.T.*.001 0 .08 0, lip.T 0 .06 0
+mouthLowerDown*: lip.B.*.001 0 -.085 0, lip.B 0 -.07 0
+mouthRollUpper: lip.T 0 0 -.06, lip.T.*.001 0 0 -.03
+mouthRollLower: lip.B 0 .04 -.06, lip.B.*.001 0 .02 -.03
+mouthShrugUpper: lip.T 0 .055 .025, lip.T.*.001 0 .03 .01
+mouthShrugLower: lip.B 0 .06 .02, lip.B.*.001 0 .03 .01, chin 0 .08 .03
 mouthPress*: lip.T.*.001 0 -.02 0, lip.B.*.001 0 .02 0
 cheekPuff: cheek.B.*.001 .03 0 .09
 cheekSquint*: cheek.T.*.001 0 .065 .03
@@ -61,6 +63,8 @@ browDown*: brow.T.*.003 -.045 -.11 .02, brow.T.*.002 -.02 -.11 0, brow.T.*.001 0
 eyeWide*: lid.T.*.002 0 .036 0, lid.T.*.001 0 .025 0, lid.T.*.003 0 .025 0
 tongueOut: tongue_master 0 .1 .5
 """
+#: How far the middle of the demo head's lower lip goes at jawOpen 1, in mouth widths.
+_PARTED = 0.54
 #: Lids: the upper one's bones and those below them, from the outer corner on.
 _LIDS = {"lid.T.*.001": "lid.B.*.003", "lid.T.*.002": "lid.B.*.002", "lid.T.*.003": "lid.B.*.001"}
 #: How much of the way to the other lid a bone goes: (shape, of the upper lid, of the lower lid).
@@ -87,7 +91,7 @@ def jaw_bone(names: Iterable[str]) -> str:
     return min(found, key=lambda name: (not re.search("master|root", name.lower()), len(name)), default="")
 
 
-def jaw_rules(name: str, bone: RestBone) -> list[Rule]:
+def jaw_rules(name: str, bone: RestBone, open_degrees: float = _OPEN) -> list[Rule]:
     """The jaw of one bone: open, left and right."""
     along = bone.axes[:, 1]
     hinge = int(np.argmax(np.abs(bone.axes[0])))
@@ -96,7 +100,7 @@ def jaw_rules(name: str, bone: RestBone) -> list[Rule]:
     opens = np.cross(bone.axes[:, hinge], along) @ np.array([0.0, 0.5, -1.0])
     aside = np.cross(bone.axes[:, other], along)[0]
     turns = (
-        ("jawOpen", hinge, np.sign(opens) * _OPEN),
+        ("jawOpen", hinge, np.sign(opens) * open_degrees),
         ("jawLeft", other, np.sign(aside) * _ASIDE),
         ("jawRight", other, -np.sign(aside) * _ASIDE),
     )
@@ -116,7 +120,10 @@ def rigify_rules(bones: Mapping[str, RestBone]) -> list[Rule]:
         )
     left, right = (bones[name].head for name in _RIGIFY_MOUTH)
     width = float(np.linalg.norm(left - right))
-    rules = jaw_rules(_RIGIFY_JAW, bones[_RIGIFY_JAW])
+    jaw = bones[_RIGIFY_JAW]
+    lip = bones["lip.B"].head if "lip.B" in bones else (left + right) / 2
+    turn = 2 * np.arcsin(min(1.0, _PARTED / 2 * width / float(np.linalg.norm(lip - jaw.head))))
+    rules = jaw_rules(_RIGIFY_JAW, jaw, round(float(np.degrees(turn)), 2))
     for line in _RIGIFY.strip().splitlines():
         shape, _, moves = line.partition(":")
         for move in moves.split(","):
