@@ -32,12 +32,22 @@ def _seed(what: str) -> Any:
     )
 
 
+def _can_turn(group: CODETALKER_PG_layers, obj: bpy.types.Object) -> bool:
+    # An armature's action is for its bones.
+    return obj.type != "ARMATURE"
+
+
 class CODETALKER_PG_layers(bpy.types.PropertyGroup):
     if TYPE_CHECKING:
         use_blinks: bool
         blink_rate: float
         blink_amount: float
         blink_seed: int
+        use_head: bool
+        head_amount: float
+        head_seed: int
+        head_object: bpy.types.Object | None
+        turned: bpy.types.Object | None
         use_gaze: bool
         gaze_amount: float
         gaze_flicks: float
@@ -65,6 +75,24 @@ class CODETALKER_PG_layers(bpy.types.PropertyGroup):
             update=rewrite,
         )
         blink_seed: _seed("blinks")
+        use_head: _switch(
+            "Head Motion", "Turn the head a little as the voice grows loud and soft; in silence it rests"
+        )
+        head_amount: _amount("Amount", "Factor on the turns, which are a few degrees at 1")
+        head_seed: _seed("turns")
+        head_object: bpy.props.PointerProperty(
+            name="Turned",
+            description=(
+                "Object whose delta transform turns the head, such as an empty that head, eyes and teeth "
+                "follow; without one it is the target itself"
+            ),
+            type=bpy.types.Object,
+            poll=_can_turn,
+            update=rewrite,
+        )
+        turned: bpy.props.PointerProperty(
+            description="Object that the layer turns now", type=bpy.types.Object, options={"HIDDEN"}
+        )
         use_gaze: _switch(
             "Gaze", "Let the eyes hold whom they look at while the head moves, and flick a little"
         )

@@ -5,11 +5,12 @@ A face that is not the demo head has no shapes of its own here: keys that its me
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import bpy
 import numpy as np
+from numpy.typing import NDArray
 
 from ...contracts import FloatArray, ShapeWeights
 from ...face import layers
@@ -17,6 +18,8 @@ from ...face.blendshapes import Blendshapes, demo_head_shapes, is_demo_template
 from ...face.blinks import Blinks
 from ...face.compact import Basis
 from ...face.gaze import Gaze
+from ...face.head_motion import HeadMotion
+from .head import Head, find
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,14 @@ class Laid:
     weights: of the shapes that layers move, as the face shall show them
     basis: the same as shapes on the model's face and how much of each is to be ADDED to the motion; None
         for a face without shapes
-    note: a sentence about what cannot be shown as shapes, or ""
+    head: what turns, and rotations: (T, 3, 3) how, in the face's axes; None where nothing does
+    note: sentences about what cannot be shown, or ""
     """
 
     weights: ShapeWeights
     basis: Basis | None
+    head: Head | None = None
+    rotations: NDArray[np.float64] | None = None
     note: str = ""
 
     @property
@@ -49,15 +55,23 @@ def lay(
     wanted = layers_of(obj)
     if not wanted:
         return None
-    if not is_demo_template(template):
-        weights = layers.lay(wanted, loudness, np.zeros(len(motion.weights)), fps).weights
-        note = "Blinks and gaze need a model with the demo head's face, or Existing Keys; they are left out."
-        return Laid(weights, None, note if weights.names else "")
-    shapes = _shapes()
-    closure = layers.closure_of(motion, shapes)
-    weights = layers.lay(wanted, loudness, closure, fps).weights
-    added = layers.beside(weights, closure)
-    return Laid(weights, Basis(added.values, shapes.chosen(weights.names).offsets))
+    found = find(obj, template) if wanted.head is not None else None
+    notes: list[str] = []
+    if isinstance(found, str):
+        # Eyes must not make up for a head that holds still.
+        wanted, found, notes = replace(wanted, head=None), None, [found]
+    known = is_demo_template(template)
+    shapes, closure = _shapes(), np.zeros(len(motion.weights))
+    if known:
+        closure = layers.closure_of(motion, shapes)
+    laid = layers.lay(wanted, loudness, closure, fps)
+    if laid.weights.names and not known:
+        notes.append("Blinks and gaze need a model with the demo head's face, and are left out.")
+    basis = None
+    if laid.weights.names and known:
+        added = layers.beside(laid.weights, closure)
+        basis = Basis(added.values, shapes.chosen(laid.weights.names).offsets)
+    return Laid(laid.weights, basis, found, laid.head, " ".join(notes))
 
 
 def layers_of(obj: bpy.types.Object) -> layers.Layers:
@@ -65,6 +79,7 @@ def layers_of(obj: bpy.types.Object) -> layers.Layers:
     group = obj.codetalker.layers
     return layers.Layers(
         blinks=Blinks(group.blink_rate, group.blink_amount, group.blink_seed) if group.use_blinks else None,
+        head=HeadMotion(group.head_amount, group.head_seed) if group.use_head else None,
         gaze=Gaze(group.gaze_amount, group.gaze_flicks, group.gaze_seed) if group.use_gaze else None,
     )
 
@@ -72,7 +87,8 @@ def layers_of(obj: bpy.types.Object) -> layers.Layers:
 def settings_text(obj: bpy.types.Object) -> str:
     """All that layers depend on, for comparing; "" where they are off."""
     wanted = layers_of(obj)
-    return f" {wanted}" if wanted else ""
+    turned = obj.codetalker.layers.head_object if wanted.head is not None else None
+    return f" {wanted} {turned.name if turned is not None else ''}" if wanted else ""
 
 
 @lru_cache(maxsize=1)

@@ -26,7 +26,7 @@ from ..mesh import target as targets
 from ..writing import animation, keys, rig_animation, takes
 from ..writing.rig_animation import ChannelValues
 from ..writing.takes import Placed
-from . import bindings, existing, laying, mapping, rig_rules
+from . import bindings, existing, head, laying, mapping, rig_rules
 
 log = logging.getLogger(__name__)
 #: The property of ``object.codetalker`` that belongs to a region: strength, smoothing.
@@ -100,10 +100,11 @@ def settings_of(obj: bpy.types.Object) -> Tuning:
 
 def write(obj: bpy.types.Object, placed: Placed) -> Outcome:
     """Write a new take onto the object's mesh, tuned and in the form that its settings ask for."""
-    frames, rig, outcome = _frames(obj, placed)
+    frames, rig, outcome, laid = _frames(obj, placed)
     with _with_companions(obj, frames, rig, keep=False):
         animation.replace_animation(obj, frames[obj], nla=obj.codetalker.use_nla, take=placed)
         _report(obj, outcome)
+    _turn_head(obj, laid, outcome)
     return outcome
 
 
@@ -119,6 +120,7 @@ def write_values(
     """
     with _with_companions(obj, values, rig, keep=False):
         animation.replace_animation(obj, values[obj], nla=obj.codetalker.use_nla)
+    head.apply(obj, None, None, 0.0)
     obj.codetalker.output = "EXISTING"
     outcome = Outcome(
         key_count=sum(len(one.names) for one in values.values()),
@@ -153,10 +155,11 @@ def rewrite(obj: bpy.types.Object, scene: bpy.types.Scene) -> Outcome:
     was_led = former is not None and former.fitted and obj.codetalker.output != "EXISTING"
     if was_led and bindings.kept_of(obj) is None:
         raise TargetError(f"The fit that led '{obj.name}' was forgotten.", bindings.AGAIN)
-    frames, rig, outcome = _frames(obj, placed)
+    frames, rig, outcome, laid = _frames(obj, placed)
     with _with_companions(obj, frames, rig, keep=True):
         animation.update_animation(obj, frames[obj], nla=obj.codetalker.use_nla)
         _report(obj, outcome)
+    _turn_head(obj, laid, outcome)
     return outcome
 
 
@@ -167,6 +170,7 @@ def remove(obj: bpy.types.Object) -> None:
         rig_animation.write(obj, rig, (), nla=False, keep=False)
         for other in (obj, *followers):
             animation.remove_animation(other)
+    head.apply(obj, None, None, 0.0)
 
 
 def release(obj: bpy.types.Object) -> None:
@@ -266,13 +270,24 @@ def _with_companions(
                 animation.remove_animation(other)
 
 
+def _turn_head(obj: bpy.types.Object, laid: laying.Laid | None, outcome: Outcome) -> None:
+    """Last of all, since nothing takes it back."""
+    if laid is None:
+        head.apply(obj, None, None, 0.0)
+    else:
+        head.apply(obj, laid.head, laid.rotations, outcome.start_frame)
+
+
 def _frames(
     obj: bpy.types.Object, placed: Placed
-) -> tuple[Mapping[bpy.types.Object, keys.Frames], Sequence[ChannelValues], Outcome]:
-    """What to write onto the object and, of Existing Keys or a fit, onto its companions, and onto its rig."""
+) -> tuple[Mapping[bpy.types.Object, keys.Frames], Sequence[ChannelValues], Outcome, laying.Laid | None]:
+    """What to write onto the object and, of Existing Keys or a fit, onto its companions, and onto its rig.
+
+    Last, what is laid on top.
+    """
     assert isinstance(obj.data, bpy.types.Mesh)
     take, motion = takes.unpack(placed.packed), tuned_motion(obj, placed)
-    start, frame_count = motion.start_frame, len(motion.basis.weights)
+    start, frame_count, laid = motion.start_frame, len(motion.basis.weights), motion.layers
     group = obj.codetalker
     outcome = Outcome(
         key_count=0,
@@ -296,10 +311,10 @@ def _frames(
             channel_count=sum(len(values.addresses) for values in solved.rig),
             error_mm=solved.missed.max_mm,
             rms_mm=solved.missed.rms_mm,
-            notes="\n".join(solved.notes),
+            notes="\n".join([*solved.notes, *([laid.note] if laid is not None and laid.note else [])]),
         )
-        return dict(solved.values), solved.rig, outcome
-    lead, laid = bindings.leading(obj, take.template), motion.layers
+        return dict(solved.values), solved.rig, outcome, laid
+    lead = bindings.leading(obj, take.template)
     on_top = laid.basis if laid is not None else None
     basis, error_mm = motion.basis, None
     if group.output == "COMPACT":
@@ -330,6 +345,7 @@ def _frames(
             fitted=lead is not None,
             notes="\n".join(notes),
         ),
+        laid,
     )
 
 

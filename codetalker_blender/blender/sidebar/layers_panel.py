@@ -1,4 +1,4 @@
-"""The sub-panel Layers: blinks and gaze.  Computes nothing."""
+"""The sub-panel Layers: blinks, head motion and gaze.  Computes nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from .panels import CODETALKER_PT_generate
 #: The switch of each layer, and what it brings along.
 LAYERS = {
     "use_blinks": ("blink_rate", "blink_amount", "blink_seed"),
+    "use_head": ("head_object", "head_amount", "head_seed"),
     "use_gaze": ("gaze_amount", "gaze_flicks", "gaze_seed"),
 }
 
