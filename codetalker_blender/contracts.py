@@ -209,6 +209,7 @@ class GenerateRequest:
     seed: seeds the drawing of codes
     shapes: folder in which the ARKit shapes of the model's face are kept, made where they are missing; None
         where nobody asks for them
+    needs_shapes: whether a face that can have none ends the run; otherwise it goes on without
     """
 
     audio: AudioSource
@@ -219,6 +220,7 @@ class GenerateRequest:
     temperature: float | None = None
     seed: int = 0
     shapes: Path | None = None
+    needs_shapes: bool = True
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,12 @@ class Layers:
     gaze: Gaze | None = None
 
     def __bool__(self) -> bool:
-        return not (self.blinks is None and self.head is None and self.gaze is None)
+        return self.moves_shapes or self.head is not None
+
+    @property
+    def moves_shapes(self) -> bool:
+        """Whether any of them needs shapes of the face."""
+        return self.blinks is not None or self.gaze is not None
 
 
 @dataclass(frozen=True)

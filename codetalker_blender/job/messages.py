@@ -311,6 +311,7 @@ _GENERATE_FIELDS: dict[str, type | tuple[type, ...]] = {
     "temperature": _OPTIONAL_NUMBER,
     "seed": int,
     "shapes": (str, type(None)),
+    "needs_shapes": bool,
     "frames": bool,
 }
 
@@ -338,6 +339,7 @@ def _request_values(request: GenerateRequest, folder: Path) -> dict[str, Any]:
         "temperature": None if request.temperature is None else float(request.temperature),
         "seed": int(request.seed),
         "shapes": None if request.shapes is None else str(request.shapes.absolute()),
+        "needs_shapes": request.needs_shapes,
     }
 
 
@@ -364,6 +366,7 @@ def _read_generate(values: dict[str, Any], folder: Path) -> Generate:
             temperature=values["temperature"],
             seed=values["seed"],
             shapes=None if values["shapes"] is None else Path(values["shapes"]),
+            needs_shapes=values["needs_shapes"],
         ),
         values["frames"],
     )

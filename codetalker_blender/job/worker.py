@@ -112,12 +112,17 @@ def _keep_shapes(request: GenerateRequest, stages: _Stages) -> tuple[str, ...]:
     card = read_card(request.model)
     face = read_face(request.model, card)
     stages.progress(SHAPES_STAGE, 0, 1)
-    made = keep_shapes(
-        face,
-        card.units_per_metre,
-        request.shapes,
-        lambda offsets: carry_to_face(face, card.name, offsets),
-    )
+    try:
+        made = keep_shapes(
+            face,
+            card.units_per_metre,
+            request.shapes,
+            lambda offsets: carry_to_face(face, card.name, offsets),
+        )
+    except UserError as error:
+        if request.needs_shapes:
+            raise
+        return (f"Shapes that layers would use are missing. {error.message}",)
     stages.progress(SHAPES_STAGE, 1, 1)
     if not made:
         return ()

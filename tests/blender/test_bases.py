@@ -121,5 +121,40 @@ def test_other_outputs_ask_for_no_shapes(
     assert asked().shapes is None
 
 
+def test_layers_ask_for_shapes_and_use_them(speaker: bpy.types.Object, flame_model: Path) -> None:
+    """Blinks of a face that is not the demo head's, in a scene in centimetres."""
+    settings = bpy.context.scene.codetalker
+    settings.model_folder = str(flame_model)
+    card = read_card(flame_model)
+    face = read_face(flame_model, card)
+    obj = settings.target = scenes.add_mesh("Face", face.vertices, face.triangles)
+    assert asked().shapes is None
+    obj.codetalker.layers.use_blinks, obj.codetalker.layers.blink_rate = True, 40.0
+    assert asked().shapes == bases.folder()
+    run()
+    still = np.zeros((144, face.vertex_count, 3), np.float32)
+    motion = Motion(still, 24.0, np.zeros((1, 1), np.int32), 24.0)
+    outcome = tuning.write(obj, takes.Placed(takes.capture(motion, face, card), 1))
+    assert outcome.warning is None
+    lids = (
+        bases.of_take(template_of(face, card.units_per_metre), "ARKIT").chosen(("eyeBlinkLeft",)).offsets[0]
+    )
+    moved = np.stack([scenes.evaluated(obj, frame) for frame in range(1, 145)]) - face.vertices
+    shut = np.einsum("tvc,vc->t", moved, lids) / (lids**2).sum() / layouts.UNITS_PER_METRE
+    assert shut.max() == pytest.approx(1.0, abs=0.02) and shut[0] == pytest.approx(0.0, abs=1e-4)
+
+
+def test_layers_of_a_face_that_can_have_no_shapes_do_not_stop_the_run(
+    speaker: bpy.types.Object, tiny_model: Path
+) -> None:
+    settings = bpy.context.scene.codetalker
+    settings.target = scenes.add_sheet()
+    settings.target.codetalker.layers.use_blinks = True
+    prepared, motion, report = run()
+    written = generation.write(prepared, generation.capture(prepared, motion), report.notes)
+    assert any("are missing" in warning and "'tiny'" in warning for warning in written.warnings)
+    assert any("Blinks and gaze are left out" in warning for warning in written.warnings)
+
+
 def asked() -> GenerateRequest:
     return generation.prepare(bpy.context).request

@@ -220,12 +220,12 @@ def values_of(obj: bpy.types.Object, name: str) -> FloatArray:
     return np.array(found, np.float32)
 
 
-def test_another_models_face_says_that_it_has_no_lids(obj: bpy.types.Object) -> None:
+def test_another_models_face_says_that_it_has_no_shapes(obj: bpy.types.Object) -> None:
     motion = speaking.made_motion()
     obj.codetalker.layers.use_blinks = True
     outcome = speaking.speak(obj, motion)
     speaking.assert_shows(obj, motion)
-    assert outcome.warning is not None and "demo head" in outcome.warning
+    assert outcome.warning is not None and "no shapes of this model's face" in outcome.warning
     obj.codetalker.layers.use_blinks = False
     assert tuning.outcome_of(obj).warning is None
 

@@ -17,7 +17,9 @@ from codetalker_blender.motion_files import write_motion
 def request(data: bytes | None = None) -> GenerateRequest:
     style = np.array([[0.25, 0.75], [0.1, 0.9]], np.float32)
     audio = AudioSource(Path("/somewhere/Señor 話.wav"), data, 1.25, 3.5)
-    return GenerateRequest(audio, Path("/models/default"), style, "cpu", 23.976, 0.2, 7, Path("/user/shapes"))
+    return GenerateRequest(
+        audio, Path("/models/default"), style, "cpu", 23.976, 0.2, 7, Path("/user/shapes"), False
+    )
 
 
 @pytest.mark.parametrize("data", [None, b"RIFF\x00\xff\n packed"])
@@ -30,7 +32,7 @@ def test_a_request_arrives_as_it_was_sent(tmp_path: Path, data: bytes | None) ->
     got = arrived.request
     assert got.audio == sent.audio and got.model == sent.model
     assert (got.device, got.fps, got.temperature, got.seed) == ("cpu", 23.976, 0.2, 7)
-    assert got.shapes == sent.shapes
+    assert got.shapes == sent.shapes and got.needs_shapes == sent.needs_shapes
     np.testing.assert_array_equal(got.style, sent.style)
     assert not list(tmp_path.iterdir())  # what travelled by file is gone
 

@@ -1,24 +1,24 @@
-"""The layers of an object and its take → weights of shapes, ready to be added to what is written.
+"""The layers of an object and its take → weights of shapes, and turns of the head, to be added to the motion.
 
-A face that is not the demo head has no shapes of its own here: keys that its mesh has can still follow.
+Shapes of a face that is not the demo head's are where the worker has left them (bases.py), or not there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import bpy
 import numpy as np
 from numpy.typing import NDArray
 
 from ...contracts import FloatArray, ShapeWeights
+from ...errors import TargetError
 from ...face import layers
-from ...face.blendshapes import Blendshapes, demo_head_shapes, is_demo_template
 from ...face.blinks import Blinks
 from ...face.compact import Basis
 from ...face.gaze import Gaze
 from ...face.head_motion import HeadMotion
+from . import bases
 from .head import Head, find
 
 
@@ -60,15 +60,16 @@ def lay(
     if isinstance(found, str):
         # Eyes must not make up for a head that holds still.
         wanted, found, notes = replace(wanted, head=None), None, [found]
-    known = is_demo_template(template)
-    shapes, closure = _shapes(), np.zeros(len(motion.weights))
-    if known:
-        closure = layers.closure_of(motion, shapes)
+    closure, shapes = np.zeros(len(motion.weights)), None
+    if wanted.moves_shapes:
+        try:
+            shapes = bases.of_take(template, "ARKIT")
+            closure = layers.closure_of(motion, shapes)
+        except TargetError:
+            notes.append("Blinks and gaze are left out: there are no shapes of this model's face.")
     laid = layers.lay(wanted, loudness, closure, fps)
-    if laid.weights.names and not known:
-        notes.append("Blinks and gaze need a model with the demo head's face, and are left out.")
     basis = None
-    if laid.weights.names and known:
+    if shapes is not None:
         added = layers.beside(laid.weights, closure)
         basis = Basis(added.values, shapes.chosen(laid.weights.names).offsets)
     return Laid(laid.weights, basis, found, laid.head, " ".join(notes))
@@ -89,8 +90,3 @@ def settings_text(obj: bpy.types.Object) -> str:
     wanted = layers_of(obj)
     turned = obj.codetalker.layers.head_object if wanted.head is not None else None
     return f" {wanted} {turned.name if turned is not None else ''}" if wanted else ""
-
-
-@lru_cache(maxsize=1)
-def _shapes() -> Blendshapes:
-    return demo_head_shapes()

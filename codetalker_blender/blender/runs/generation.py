@@ -23,7 +23,7 @@ from ...model_files import ModelCard, read_card, read_face
 from ..bundles import models
 from ..mesh import target as targets
 from ..preferences import engine_settings
-from ..retargeting import bases, bindings, error_map, existing, tuning
+from ..retargeting import bases, bindings, error_map, existing, laying, tuning
 from ..sound import sources, strips
 from ..writing import animation, keys, takes
 from . import styles
@@ -106,6 +106,7 @@ def prepare(context: bpy.types.Context) -> Prepared:
         bases.check(folder, card)
         existing.check_keys(settings.target)
     animation.check(settings.target, nla=settings.target.codetalker.use_nla)
+    lays_shapes = laying.layers_of(settings.target).moves_shapes
     style, note = styles.mix_rows(scene, card, source.start_frame)
     engine = engine_settings()
     portrait = None
@@ -120,7 +121,8 @@ def prepare(context: bpy.types.Context) -> Prepared:
             fps=strips.frames_per_second(scene),
             temperature=settings.own_variation if settings.own_variation >= 0.0 else None,
             seed=settings.seed,
-            shapes=bases.folder() if by_keys else None,
+            shapes=bases.folder() if by_keys or lays_shapes else None,
+            needs_shapes=by_keys,
         ),
         card=card,
         face=face,
