@@ -42,7 +42,7 @@ sidebar/      operators.py                    the main buttons
               fit_panel.py base.py            of other topologies; the place of panels
               presets.py                      settings kept by name
               translations.py german.py       words in other languages
-headless/     clip.py console.py outputs.py render.py  one clip without a window and what it leaves
+headless/     clip.py layer_options.py console.py outputs.py render.py  one clip without a window and what it leaves
               demo.py                         the demo
 command.py    the command line inside Blender; __main__.py: of the bpy module
 """

@@ -160,3 +160,43 @@ def test_a_row_without_a_scene_is_refused_with_its_number(
     assert done.returncode == 2
     assert "Row 1 ('a'): It names no .blend." in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_layers_by_flags(
+    engine_python: str, blend: Path, sound: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """They become the object's settings; without flags the object's own stay."""
+    arguments = ("--audio", sound, "--blend", blend, "--model", tiny_model, "--save", tmp_path / "done.blend")
+    flags = (
+        *("--head-motion", "--head-amount", 3, "--blinks", "--blink-rate", 30),
+        *("--layer-seed", 5, "--turned", "Camera"),
+    )
+    done = command(engine_python, "generate", *arguments, *flags)
+    assert done.returncode == 0, done.stderr
+    assert any("Blinks and gaze are left out" in line for line in json.loads(done.stdout)["warnings"])
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "done.blend"))
+    layers = bpy.data.objects["Face"].codetalker.layers
+    assert (layers.use_blinks, layers.use_head, layers.use_gaze) == (True, True, False)
+    assert (layers.blink_rate, layers.head_amount) == (30.0, 3.0)
+    assert (layers.blink_seed, layers.head_seed, layers.gaze_seed) == (5, 5, 5)
+    assert layers.head_object == bpy.data.objects["Camera"]
+    assert bpy.data.objects["Camera"].animation_data is not None
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--blink-rate", 1000), "--blink-rate is 1000. It must be from 1 to 60"),
+        (("--layer-seed", -1), "--layer-seed is -1"),
+        (("--turned", "Nobody"), "'Nobody' cannot turn the head"),
+    ],
+)
+def test_layer_flags_that_make_no_sense_are_refused(
+    engine_python: str, blend: Path, sound: Path, tiny_model: Path, flags: tuple[str, object], says: str
+) -> None:
+    done = command(
+        engine_python, "generate", "--audio", sound, "--blend", blend, "--model", tiny_model, *flags,
+        "--save", blend.parent / "out.blend",
+    )  # fmt: skip
+    assert done.returncode == 2 and says in done.stderr, done.stderr
+    assert files(blend.parent) == ["head.blend"]

@@ -28,7 +28,7 @@ from ..properties import CODETALKER_PG_scene
 from ..retargeting import bases, bindings, fitting, mapping_settings
 from ..runs import generation, jobs
 from ..sound import sources
-from . import outputs
+from . import layer_options, outputs
 from .console import Bar, Clock, quiet
 
 log = logging.getLogger(__name__)
@@ -39,8 +39,9 @@ OPTIONS = (
     *("strip", "limit-to-scene-range"),
     *("blend", "object", "model", "style", "output-mode", "mapping", "max-error-mm", "start-frame"),
     *("device", "variation", "seed", "save", "render", "export", "fit"),
+    *layer_options.OPTIONS,
 )
-SWITCHES = ("limit-to-scene-range", "fit")
+SWITCHES = ("limit-to-scene-range", "fit", *layer_options.SWITCHES)
 OUTPUTS = ("save", "render", "export")
 
 #: Runs the model for what was read from the scene.
@@ -82,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-error-mm", type=float, help="bound of compact (default: the object's own)")
     parser.add_argument("--start-frame", type=int, help="default: the current frame")
+    layer_options.add_arguments(parser)
     parser.add_argument("--device", choices=[row[0] for row in DEVICES])
     parser.add_argument(
         "--variation",
@@ -135,6 +137,7 @@ def make(options: argparse.Namespace, run_model: RunModel) -> dict[str, object]:
     settings.device = options.device or "preferences"
     settings.own_variation = -1.0 if options.temperature is None else options.temperature
     _set_output_mode(target, options.output_mode, options.max_error_mm)
+    layer_options.apply(options, target)
     if options.mapping is not None:
         _set_mapping(target, options.mapping)
     clock = Clock()

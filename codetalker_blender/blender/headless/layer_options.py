@@ -1,0 +1,68 @@
+"""The flags of `generate` that lay blinks, head motion and gaze on top → the object's own settings."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+import bpy
+
+from ...errors import UserError
+from ..retargeting.follow import pause
+
+#: Flag -> the property that it switches on.
+SWITCHES = {"blinks": "use_blinks", "head-motion": "use_head", "gaze": "use_gaze"}
+#: Flag -> the property that takes its number, and what it is.
+NUMBERS = {
+    "blink-rate": ("blink_rate", "blinks per minute"),
+    "blink-closure": ("blink_amount", "how far lids shut, up to 1"),
+    "head-amount": ("head_amount", "factor on the head's turns"),
+    "gaze-hold": ("gaze_amount", "how much of a turn the eyes take back, up to 1"),
+    "gaze-flicks": ("gaze_flicks", "size of the eyes' small jumps"),
+}
+#: All that a row of a batch may set.
+OPTIONS = (*SWITCHES, *NUMBERS, "layer-seed", "turned")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags; what is not given stays as the object has it."""
+    group = parser.add_argument_group("layers", "on top of the animation; the default is the object's own")
+    for flag in SWITCHES:
+        group.add_argument(f"--{flag}", action="store_true", help=f"lay {flag.replace('-', ' ')} on top")
+    for flag, (_, what) in NUMBERS.items():
+        group.add_argument(f"--{flag}", type=float, metavar="X", help=what)
+    group.add_argument("--layer-seed", type=int, metavar="N", help="of all three layers")
+    group.add_argument("--turned", metavar="NAME", help="the object that turns the head (default: the mesh)")
+
+
+def apply(options: argparse.Namespace, target: bpy.types.Object) -> None:
+    """Put what is given into the target's settings.  Raises UserError, with nothing set."""
+    given = vars(options)
+    settings = target.codetalker.layers
+    values: dict[str, object] = {}
+    for flag, (name, _) in NUMBERS.items():
+        number = given[flag.replace("-", "_")]
+        if number is None:
+            continue
+        bounds = settings.bl_rna.properties[name]
+        if not (math.isfinite(number) and bounds.hard_min <= number <= bounds.hard_max):
+            raise UserError(
+                f"--{flag} is {number:g}.", f"It must be from {bounds.hard_min:g} to {bounds.hard_max:g}."
+            )
+        values[name] = number
+    if options.layer_seed is not None:
+        if options.layer_seed < 0:
+            raise UserError(f"--layer-seed is {options.layer_seed}.", "It must be 0 or more.")
+        values |= dict.fromkeys(("blink_seed", "head_seed", "gaze_seed"), options.layer_seed)
+    if options.turned is not None:
+        turned: bpy.types.Object | None = bpy.data.objects.get(options.turned)
+        if turned is None or turned.type == "ARMATURE":
+            raise UserError(
+                f"'{options.turned}' cannot turn the head: there is no such object, or it is an armature.",
+                "Name an empty or a mesh after --turned.",
+            )
+        values["head_object"] = turned
+    values |= {name: True for flag, name in SWITCHES.items() if given[flag.replace("-", "_")]}
+    with pause():  # the run that comes writes them
+        for name, value in values.items():
+            setattr(settings, name, value)
