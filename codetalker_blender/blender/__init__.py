@@ -7,6 +7,7 @@ preferences.py  what belongs to this machine: the engine's Python, how jobs run,
 buttons.py layout.py  what buttons have in common; texts and properties in panels
 writing/      keys.py curves.py animation.py  shape keys, F-curves, both at once or not at all
               owned_actions.py                curves in an action of ours beside the animator's
+              turning.py                      an object's delta transform in such an action
               rig_animation.py                bones and custom properties, at once or not at all
               takes.py                        raw motion in the file
 bundles/      models.py library.py imports.py the model library; official checkpoints → a model
@@ -24,7 +25,7 @@ retargeting/  mapping.py existing.py          which shapes the target's own keys
               tuning.py follow.py             raw motion and an object's settings → its keys
               rig_rules.py rig_values.py      which bones and properties of its rig follow, and their values
               rig_settings.py rig_buttons.py  editing that
-              laying.py layer_settings.py     blinks and gaze on top of it
+              laying.py head.py layer_settings.py  blinks, head motion and gaze on top of it
 properties.py the settings in the scene and the object
 runs/         generation.py jobs.py           read the scene → request; run it; motion → take
               kept_engine.py                  many runs in one host
@@ -42,8 +43,8 @@ sidebar/      operators.py                    the main buttons
               fit_panel.py base.py            of other topologies; the place of panels
               presets.py                      settings kept by name
               translations.py german.py       words in other languages
-headless/     clip.py layer_options.py console.py outputs.py render.py  one clip without a window and what it leaves
-              demo.py                         the demo
+headless/     clip.py console.py outputs.py render.py  one clip without a window and what it leaves
+              demo.py layer_options.py        the demo; the flags of layers
 command.py    the command line inside Blender; __main__.py: of the bpy module
 """
 
