@@ -22,8 +22,10 @@ import bpy
 from mathutils import Euler, Matrix
 
 from codetalker_blender import resources
+from codetalker_blender.blender.mesh import target
 from codetalker_blender.blender.retargeting import bindings, fit_preview, fitting, landmarks, tuning
 from codetalker_blender.blender.runs import generation
+from codetalker_blender.blender.runs.preview import Preview, portrait_of
 from codetalker_blender.blender.sidebar import fit_panel
 from codetalker_blender.blender.writing import takes
 from codetalker_blender.contracts import FloatArray, Motion, ShapeWeights
@@ -174,6 +176,29 @@ def test_lips_close_where_the_model_closes_them(head: bpy.types.Object, output: 
         closed += own_gap < 0.5e-3
         assert gap == pytest.approx(own_gap, rel=0.05, abs=2e-4)
     assert closed >= 1
+
+
+def test_the_preview_shows_the_fitted_mesh(head: bpy.types.Object) -> None:
+    """In the scene's axes, as it will be when the keys are written."""
+    fit(head)
+    lead = bindings.leading(head, demo_head_face().vertices)
+    assert lead is not None
+    rest = target.rest_of(head)
+    preview = Preview(portrait_of(head, rest, lead, 1.0), 24.0)
+    preview.add(0, offsets())
+    found: list[FloatArray] = []
+    for _ in range(2):
+        preview.advance(8 / 24 * len(found))
+        shown = preview.frame()
+        assert shown is not None
+        found.append(shown[1])
+    speak(head)
+    head.data.shape_keys.key_blocks["Own"].value = 0.0
+    seen = [scenes.evaluated(head, START + frame) for frame in (0, 8)]
+    expected = (seen[1] - seen[0]) @ np.array(head.matrix_world)[:3, :3].T
+    np.testing.assert_allclose(found[1] - found[0], expected, atol=1e-3)
+    with pytest.raises(ValueError, match="for a face of 4828"):
+        preview.add(0, np.zeros((1, len(rest), 3), np.float32))
 
 
 def test_sliders_move_the_mesh_and_come_back(head: bpy.types.Object) -> None:

@@ -17,8 +17,8 @@ from ...face.topology import Match, compare, triangulate_like
 from ..writing import keys
 
 RETARGETING = (
-    "Fit the model's face to it first, under Other Topology (--fit on the command line); a mesh with named "
-    "shape keys can take the Output Existing Keys instead."
+    "On the command line --fit does that; a mesh with named shape keys can take the Output Existing Keys "
+    "instead."
 )
 #: Modes in which Blender keeps the mesh in a structure of its own, so that keys must wait.
 BUSY_MODES = {"EDIT": "Edit Mode", "SCULPT": "Sculpt Mode"}
@@ -115,7 +115,7 @@ def count_obstacle(name: str, count: int, expected: int, model: str) -> TargetEr
         return None
     return TargetError(
         f"'{name}' has {count:,} vertices where the model '{model}' expects its own face of {expected:,}: "
-        "fit that to it first.",
+        "fit that to it first, under Other Topology.",
         RETARGETING,
     )
 
@@ -186,6 +186,6 @@ def own_triangles(mesh: Polygons, vertex_count: int, face: FaceMesh, model: str)
             f"'{mesh.name}' has the {vertex_count:,} vertices that the model '{model}' expects, but they are "
             f"connected differently ({len(triangles):,} triangles; expected: {expected} in its own order).",
             "An import or export may have reordered the vertices: import the original file again with its "
-            f"vertex order kept. {RETARGETING}",
+            f"vertex order kept, or fit the model's face to this one under Other Topology. {RETARGETING}",
         )
     return triangles

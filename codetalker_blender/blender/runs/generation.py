@@ -17,6 +17,7 @@ import bpy
 
 from ...contracts import FaceMesh, GenerateRequest, Motion
 from ...errors import TargetError, UserError
+from ...face.binding import Binding
 from ...face.fit import Similarity
 from ...face.model_shapes import template_of
 from ...model_files import ModelCard, read_card, read_face
@@ -169,6 +170,7 @@ def write(prepared: Prepared, take: bytes, notes: tuple[str, ...] = ()) -> Writt
         )
     target = targets.read_target(obj, scene)
     similarity = _align(obj, target, prepared.face, prepared.card)
+    own = similarity if isinstance(similarity, Similarity) else None
     former = keys.last_owner(obj.data.shape_keys)
     outcome = tuning.write(obj, takes.Placed(take, prepared.start_frame))
     if former and former not in scene.objects:
@@ -183,26 +185,27 @@ def write(prepared: Prepared, take: bytes, notes: tuple[str, ...] = ()) -> Writt
         first_frame=math.floor(outcome.start_frame),
         last_frame=last,
         outcome=outcome,
-        scale=similarity.scale if similarity else 1.0,
-        residual_mm=similarity.residual_mm(prepared.card.units_per_metre) if similarity else 0.0,
+        scale=own.scale if own else 1.0,
+        residual_mm=own.residual_mm(prepared.card.units_per_metre) if own else 0.0,
         warnings=tuple(text for text in warnings if text),
     )
 
 
 def _align(
     obj: bpy.types.Object, target: targets.Target, face: FaceMesh, card: ModelCard
-) -> Similarity | None:
-    """As :func:`targets.align`; None for an output that works on any mesh, or where a fit leads the mesh.
+) -> Similarity | Binding | None:
+    """As :func:`targets.align`, or the fit that leads the mesh; None for an output that works on any mesh.
 
     Raises TargetError.
     """
     if obj.codetalker.output == "EXISTING":
         return None
     template = template_of(face, card.units_per_metre)
-    if bindings.leading(obj, template) is None:
+    lead = bindings.leading(obj, template)
+    if lead is None:
         return targets.align(target, face, card.name)
-    bindings.companions(obj, template)
-    return None
+    bindings.companions(obj, template)  # refuses those that do not fit any more
+    return lead
 
 
 def remove(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> None:

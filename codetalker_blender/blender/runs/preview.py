@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...contracts import FloatArray, IntArray
+from ...face.binding import Binding
 from ...face.fit import Similarity
+from ...face.transfer import apply
 
 #: Seconds of motion that are kept and shown in a loop.
 KEPT_S = 10.0
@@ -31,20 +33,33 @@ class Portrait:
     triangles: (F, 3) int32
     matrix: (3, 3) float32, takes offsets (metres, the model's axes) there: offset @ matrix.T
     radius: of the face around its centre
+    lead: what carries offsets over to a mesh of another topology, whose own units and axes matrix then takes
     """
 
     rest: FloatArray
     triangles: IntArray
     matrix: FloatArray
     radius: float
+    lead: Binding | None = None
+
+    @property
+    def source_count(self) -> int:
+        """Vertices of the model's face."""
+        return len(self.rest) if self.lead is None else self.lead.source_count
+
+    def shape(self, offsets: FloatArray) -> FloatArray:
+        """(V, 3) the face as the motion's (source_count, 3) offsets move it."""
+        moves = offsets if self.lead is None else apply(self.lead, offsets)
+        found: FloatArray = self.rest + moves @ self.matrix.T
+        return found
 
 
 def portrait_of(
-    obj: bpy.types.Object, rest: FloatArray, similarity: Similarity, units_per_metre: float
+    obj: bpy.types.Object, rest: FloatArray, similarity: Similarity | Binding, units_per_metre: float
 ) -> Portrait:
     """The portrait of a mesh object.
 
-    rest: (V, 3) its coordinates at rest; similarity: from the model's template to them
+    rest: (V, 3) its coordinates at rest; similarity: from the model's template to them, or its fit
     units_per_metre: of the template
     """
     mesh = obj.data
@@ -55,12 +70,16 @@ def portrait_of(
     world = np.array(obj.matrix_world, np.float64)[:3, :3]
     placed = rest @ world.T
     centred = placed - (placed.min(axis=0) + placed.max(axis=0)) / 2
-    matrix = world @ similarity.rotation * (similarity.scale * units_per_metre)
+    lead = similarity if isinstance(similarity, Binding) else None
+    matrix = world
+    if isinstance(similarity, Similarity):
+        matrix = world @ similarity.rotation * (similarity.scale * units_per_metre)
     return Portrait(
         rest=centred.astype(np.float32),
         triangles=triangles,
         matrix=matrix.astype(np.float32),
         radius=float(np.linalg.norm(centred, axis=1).max()) or 1.0,  # an object may be scaled to nothing
+        lead=lead,
     )
 
 
@@ -80,8 +99,8 @@ class Preview:
 
     def add(self, first: int, offsets: FloatArray) -> None:
         """The next frames of the motion (n, V, 3), metres; called in the job's thread."""
-        if offsets.shape[1:] != self.portrait.rest.shape:
-            raise ValueError(f"offsets {offsets.shape} for a face of {len(self.portrait.rest)} vertices")
+        if offsets.shape[1:] != (self.portrait.source_count, 3):
+            raise ValueError(f"offsets {offsets.shape} for a face of {self.portrait.source_count} vertices")
         kept = max(int(KEPT_S * self._fps), 1)
         with self._lock:
             # a copy, or a few frames would keep all of a long chunk alive
@@ -116,8 +135,7 @@ class Preview:
                     break
                 index -= len(chunk)
             offsets = chunk[index]
-        shape: FloatArray = self.portrait.rest + offsets @ self.portrait.matrix.T
-        return number, shape
+        return number, self.portrait.shape(offsets)
 
 
 @dataclass(frozen=True)
