@@ -41,6 +41,11 @@ Floats = NDArray[np.float64]
 #: A motion frame by frame, (T, V, 3) metres, or as a few shapes with their weights.
 MotionLike = FloatArray | Basis
 
+#: How much the vertices of each region count where weights are sought that show a face: see region_weights.
+#: Lips and lids say most of what a face does, and are where one face is fitted to another most surely; chins
+#: and scalps are smooth, teeth and eyeballs go along with something else, and all of these are many vertices.
+SEEN: Mapping[str, float] = {"mouth": 200.0, "eyelids": 300.0, "upper_face": 60.0, "jaw": 4.0}
+
 _MM = 1000.0
 #: At this rate the temporal term is as it stands.
 _USUAL_FPS = 30.0

@@ -19,7 +19,8 @@ from codetalker_blender.face import registration, transfer
 from codetalker_blender.face.binding import Binding
 from codetalker_blender.face.blendshapes import Blendshapes
 from codetalker_blender.face.closest import nearest
-from codetalker_blender.face.weights import solve_weights
+from codetalker_blender.face.tuning import soft_regions
+from codetalker_blender.face.weights import SEEN, region_weights, solve_weights
 
 from . import heads, spoken
 from .known_weights import lively, played, rms
@@ -206,8 +207,8 @@ def test_other_people_move_as_they_would(other: Any) -> None:
 
 @pytest.mark.parametrize(
     ("other", "most"),
-    # The child's own shapes differ from the model's by more than form: with exactly known places it is 0.051.
-    [(crooked, 0.05), (broad_without_bag, 0.05), (young_with_half_the_lips, 0.07)],
+    # The child's own shapes differ from the model's by more than form; closest points slide on its forehead.
+    [(crooked, 0.05), (broad_without_bag, 0.05), (young_with_half_the_lips, 0.06)],
     ids=lambda one: getattr(one, "__name__", str(one)),
 )
 def test_known_weights_come_back_on_other_people(other: Any, most: float) -> None:
@@ -218,7 +219,13 @@ def test_known_weights_come_back_on_other_people(other: Any, most: float) -> Non
     source = played(np.stack([plain_head().deltas[name] for name in names]).astype(np.float32), known.values)
     shapes = np.stack([found.mesh.of(found.head.deltas[name]) for name in names]).astype(np.float32)
     moved = found.carried(source).astype(np.float32)
-    assert rms(solve_weights(Blendshapes(names, shapes), moved, 30.0), known) <= most
+    # The regions of the head that moves: its vertices are the model's.
+    assert (found.mesh.pairs[:, 0] == found.mesh.pairs[:, 1]).all()
+    seen = region_weights(soft_regions(DEMO, 1.0), SEEN)[found.mesh.pairs[:, 0]]
+    solved = solve_weights(
+        Blendshapes(names, shapes), moved, 30.0, vertex_weights=seen, mid_lips=found.mid_lips.astype(np.int32)
+    )
+    assert rms(solved, known) <= most
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from codetalker_blender.face.blendshapes import (
 from codetalker_blender.face.compact import Basis, factorise
 from codetalker_blender.face.tuning import soft_regions
 from codetalker_blender.face.weights import (
+    SEEN,
     ShapeControl,
     SolveSettings,
     region_weights,
@@ -58,12 +59,14 @@ def noise(frames: int, vertices: int = 30, seed: int = 2) -> FloatArray:
     return np.random.default_rng(seed).normal(scale=0.006, size=(frames, vertices, 3)).astype(np.float32)
 
 
-@pytest.mark.parametrize("with_lips", [False, True])
+@pytest.mark.parametrize(("with_lips", "as_seen"), [(False, False), (True, False), (True, True)])
 def test_known_weights_come_back(
-    arkit: Blendshapes, known: ShapeWeights, motion: FloatArray, with_lips: bool
+    arkit: Blendshapes, known: ShapeWeights, motion: FloatArray, with_lips: bool, as_seen: bool
 ) -> None:
-    mid_lips = demo_head_face().mid_lips if with_lips else None
-    found = solve_weights(arkit, motion, 30.0, mid_lips=mid_lips)
+    face = demo_head_face()
+    mid_lips = face.mid_lips if with_lips else None
+    vertex_weights = region_weights(soft_regions(face, 1.0), SEEN) if as_seen else None
+    found = solve_weights(arkit, motion, 30.0, vertex_weights=vertex_weights, mid_lips=mid_lips)
     assert found.names == arkit.names and found.fps == 30.0 and found.values.dtype == np.float32
     assert rms(found, known) <= 0.02
     worst = np.sqrt(((found.values - known.values) ** 2).mean(axis=0)).max()

@@ -17,6 +17,7 @@ import numpy as np
 
 from ...contracts import FloatArray, IntArray, ShapeWeights
 from ...errors import TargetError, UserError
+from ...face.blendshapes import Blendshapes
 from ...face.compact import Basis
 from ...face.layers import joined
 from ...face.names import key_weights
@@ -41,6 +42,7 @@ class Motion:
     template: (V, 3) metres; mid_lips: (2,) or (0,)
     start_frame: scene frame of the first one, which may lie between two frames
     layers: what is laid on top, or None
+    vertex_weights: (V,) how much each vertex counts; None: all alike
     """
 
     basis: Basis
@@ -49,6 +51,7 @@ class Motion:
     fps: float
     start_frame: float
     layers: Laid | None = None
+    vertex_weights: FloatArray | None = None
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
     used = list(dict.fromkeys([*driven, *(rule.shape for rule in rig_values.usable(obj).rules)]))
     shapes = bases.of_take(motion.template, obj.codetalker.mapping.shape_set).chosen(used)
     settings = SolveSettings(controls=mapping.controls(obj))
-    weights = solve_weights(shapes, motion.basis, motion.fps, settings, mid_lips=motion.mid_lips)
+    weights = _solved(shapes, motion, settings)
     missed = residual(shapes, weights, motion.basis)
     by_name = mapping.for_layers(obj) if motion.layers is not None else {}
     weights = _with_layers(weights, motion, settings.controls)
@@ -89,8 +92,14 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
 def solve_all(motion: Motion, shape_set: str, controls: Mapping[str, ShapeControl]) -> ShapeWeights:
     """Weights of all shapes of a set, for other programs.  Raises TargetError when the face has none."""
     shapes, settings = bases.of_take(motion.template, shape_set), SolveSettings(controls=controls)
-    weights = solve_weights(shapes, motion.basis, motion.fps, settings, mid_lips=motion.mid_lips)
+    weights = _solved(shapes, motion, settings)
     return _with_layers(weights, motion, controls).chosen(shapes.names)
+
+
+def _solved(shapes: Blendshapes, motion: Motion, settings: SolveSettings) -> ShapeWeights:
+    return solve_weights(
+        shapes, motion.basis, motion.fps, settings, motion.vertex_weights, mid_lips=motion.mid_lips
+    )
 
 
 def _with_layers(weights: ShapeWeights, motion: Motion, controls: Mapping[str, ShapeControl]) -> ShapeWeights:

@@ -22,6 +22,7 @@ from ...face.compact import Basis
 from ...face.fit import fit_similarity
 from ...face.transfer import apply
 from ...face.tuning import SEEDS, Tuning, tune
+from ...face.weights import SEEN, region_weights
 from ..mesh import target as targets
 from ..writing import animation, keys, rig_animation, takes
 from ..writing.rig_animation import ChannelValues
@@ -146,7 +147,8 @@ def tuned_motion(obj: bpy.types.Object, placed: Placed) -> existing.Motion:
     tuned = tune(take.basis, take.regions, take.fps, settings_of(obj))
     start = placed.start_frame + tuned.late_frames
     laid = laying.lay(obj, tuned.basis, take.template, take.loudness, take.fps)
-    return existing.Motion(tuned.basis, take.template, take.regions.mid_lips, take.fps, start, laid)
+    seen = region_weights(take.regions, SEEN)
+    return existing.Motion(tuned.basis, take.template, take.regions.mid_lips, take.fps, start, laid, seen)
 
 
 def rewrite(obj: bpy.types.Object, scene: bpy.types.Scene) -> Outcome:
