@@ -15,8 +15,8 @@ from ..contracts import LOUDNESS_HZ
 from .rhythm import Floats, Rhythm
 
 #: No angle is larger than these at an amount of 1: pitch (the chin goes down), yaw (to the head's left), roll
-#: (to its left shoulder).  Typical ones are a third of that.
-LARGEST_DEG = (4.0, 5.0, 2.5)
+#: (to its left shoulder).  All swings would have to meet for that; minutes of speech reach half of it.
+LARGEST_DEG = (8.0, 9.0, 5.0)
 #: Swings per second, and how many of them are added.
 _SLOWEST_HZ, _FASTEST_HZ, _SWINGS = 0.15, 0.8, 6
 #: Standard deviations of the Gaussians that make energy smooth, and what stress is measured against.

@@ -41,6 +41,7 @@ def test_settings_are_kept_and_come_back(folder: Path, tiny_model: Path) -> None
     settings.variation, settings.seed, settings.device = 0.5, 7, "cpu"
     group = settings.target.codetalker
     group.output, group.strength_mouth, group.closure, group.offset_s = "COMPACT", 1.5, 0.25, 0.5
+    group.layers.use_blinks, group.layers.blink_rate, group.layers.head_seed = True, 30.0, 3
     assert bpy.ops.codetalker.add_preset(name="Loud") == {"FINISHED"}
     (kept,) = folder.glob("*.py")
     text = kept.read_text()
@@ -56,6 +57,7 @@ def test_settings_are_kept_and_come_back(folder: Path, tiny_model: Path) -> None
     assert (settings.audio, settings.target) == ("//other.wav", other)
     found = other.codetalker
     assert (found.output, found.strength_mouth, found.closure, found.offset_s) == ("COMPACT", 1.5, 0.25, 0.5)
+    assert (found.layers.use_blinks, found.layers.blink_rate, found.layers.head_seed) == (True, 30.0, 3)
 
 
 def test_every_setting_of_the_target_is_kept(folder: Path) -> None:

@@ -44,6 +44,10 @@ class CODETALKER_OT_add_preset(AddPresetBase, bpy.types.Operator):
         if settings.target is not None:
             group = settings.target.codetalker
             lines += [f"target.{name} = {getattr(group, name)!r}" for name in _settings_in(group)]
+            lines.append("layers = getattr(target, 'layers', target)")
+            lines += [
+                f"layers.{name} = {getattr(group.layers, name)!r}" for name in _settings_in(group.layers)
+            ]
         try:
             write_text(Path(filepath), "\n".join(lines) + "\n")
         except UserError as error:
