@@ -2,7 +2,7 @@
 
     python drive_managed_engine.py ZIP INDEX
 
-INDEX: a folder of wheels, or "" for the network.  First a set-up is cancelled while it downloads.
+INDEX: a folder of wheels, or "" for the network.  First a set-up is cancelled in its middle.
 Leaves answer.json in its home: what each step came to, seconds and bytes.
 """
 
@@ -27,7 +27,7 @@ def main(archive: str, index: str) -> dict[str, Any]:
     bpy.context.preferences.system.use_online_access = not index
     preferences.engine, preferences.package_index = "MANAGED", index
     folder = Path(bpy.utils.extension_path_user(MODULE))
-    found: dict[str, Any] = {"before": before, "cancelled": cancel_while_it_downloads(folder)}
+    found: dict[str, Any] = {"before": before, "cancelled": cancel_in_the_middle(folder)}
 
     started = time.perf_counter()
     bpy.ops.codetalker.set_up_engine()
@@ -41,7 +41,7 @@ def main(archive: str, index: str) -> dict[str, Any]:
     return found
 
 
-def cancel_while_it_downloads(folder: Path) -> dict[str, Any]:
+def cancel_in_the_middle(folder: Path) -> dict[str, Any]:
     """As in a window: the button begins it, another agrees, a third cancels."""
     setup = importlib.import_module(f"{MODULE}.blender.setup.engine_setup")
     operators = importlib.import_module(f"{MODULE}.blender.setup.installation_operators")
@@ -51,7 +51,8 @@ def cancel_while_it_downloads(folder: Path) -> dict[str, Any]:
     assert installer.plan is not None, installer.error
     plan = installer.plan
     bpy.ops.codetalker.download_engine()
-    while installer.stage in ("agree", "download") and size_of(folder / "engine" / "tmp") < 1_000_000:
+    scratch = [folder / "engine" / part for part in ("tmp", "wheels")]
+    while installer.stage in ("agree", "download") and sum(map(size_of, scratch)) < 1_000_000:
         time.sleep(0.01)
     stage, size = installer.stage, size_of(folder)
     bpy.ops.codetalker.cancel_engine_setup()

@@ -38,7 +38,8 @@ def test_a_real_engine_is_set_up_speaks_and_goes(
     assert "There is no engine yet" in found["before"]
 
     cancelled = found["cancelled"]
-    assert (cancelled["stage"], cancelled["ended"]) == ("download", "cancelled"), said
+    # a folder of wheels is copied so fast that it may be a stage further
+    assert cancelled["stage"] in ("download", "install") and cancelled["ended"] == "cancelled", said
     assert cancelled["left"] == ["engine-setup.log"], "a cancelled set-up left something"
 
     assert found["left_over"] == ["ready.json", "venv"], said

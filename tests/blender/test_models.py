@@ -108,7 +108,7 @@ def test_a_broken_model_is_not_added(settings: Any, own: Path, tiny_model: Path,
     broken = shutil.copytree(tiny_model, tmp_path / "broken")
     (broken / "model.safetensors").write_bytes(b"short")
     for path in (broken, tmp_path / "absent", ""):
-        refused("cut short|neither|No model", bpy.ops.codetalker.add_model, filepath=str(path))
+        refused("cut short|neither|No file is named", bpy.ops.codetalker.add_model, filepath=str(path))
     assert settings.model == "default" and not (own.exists() and list(own.iterdir()))
 
 
