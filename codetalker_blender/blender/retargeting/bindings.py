@@ -84,6 +84,14 @@ def kept_of(obj: bpy.types.Object) -> Kept | None:
         raise TargetError(f"The fit that '{obj.name}' keeps cannot be read.", AGAIN) from error
 
 
+def release(obj: bpy.types.Object) -> None:
+    """Let the character's other meshes forget what they keep as such; a head among them keeps its own fit."""
+    for other in mapping.companions(obj):
+        kept = kept_of(other)
+        if kept is not None and not len(kept.preview):
+            keep(other, None)
+
+
 def leading(obj: bpy.types.Object, template: FloatArray) -> Binding | None:
     """What carries motion of the face ``template`` over to the object's mesh; None where nothing was fitted.
 

@@ -153,8 +153,8 @@ class CODETALKER_OT_forget_fit(_OnFit):
 
     def perform(self, context: bpy.types.Context) -> None:
         obj = context.scene.codetalker.target
-        for mesh in mapping.meshes(obj):
-            bindings.keep(mesh, None)
+        bindings.release(obj)
+        bindings.keep(obj, None)
         fit_preview.hide(obj)
         landmarks.remove(obj)
 

@@ -181,6 +181,7 @@ def release(obj: bpy.types.Object) -> None:
     with animation.together(former):
         for other in former:
             animation.remove_animation(other)
+    bindings.release(obj)
     obj.codetalker.mapping.companions.clear()
 
 
