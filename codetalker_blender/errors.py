@@ -6,6 +6,8 @@ Pure code raises them; the operator or the command line catches them once and sh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class UserError(Exception):
     """Something the user can cure.
@@ -45,3 +47,9 @@ class EngineError(UserError):
 
 class Cancelled(Exception):
     """The run was cancelled; raised inside the engine when ``cancelled()`` says so."""
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Names in a sentence: the first few, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -13,7 +13,6 @@ arguments or the manifest are refused.
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 import traceback
 from collections.abc import Sequence
@@ -37,7 +36,6 @@ from .runs import jobs
 from .runs.kept_engine import KeptEngine
 from .setup import examination
 
-log = logging.getLogger(__name__)
 NAME = "codetalker"
 _handles: list[object] = []
 

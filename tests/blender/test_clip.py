@@ -122,6 +122,21 @@ def test_what_cannot_be_written_is_refused_before_the_model_runs(
     assert files(tmp_path) == before
 
 
+def test_weights_of_a_face_that_can_have_no_shapes_are_refused_before_the_model_runs(
+    engine_python: str, blend: Path, sound: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    before = files(tmp_path)
+    done = command(
+        engine_python, "generate", sound, "--blend", blend, "--model", tiny_model,
+        "--export", tmp_path / "a.mdd", tmp_path / "a.json",
+    )  # fmt: skip
+    assert done.returncode == 2
+    report = json.loads(done.stdout)
+    assert report["status"] == "refused" and "'tiny'" in report["error"]
+    assert "codes" not in done.stderr
+    assert files(tmp_path) == before
+
+
 def test_a_batch_of_scenes_goes_on_after_a_failure_and_where_it_stopped(
     engine_python: str, blend: Path, sound: Path, tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -6,7 +6,6 @@ arguments ─► the open scene ─► generation.py ─► outputs.py ─► a 
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,7 +30,6 @@ from ..sound import sources
 from . import layer_options, outputs
 from .console import Bar, Clock, quiet
 
-log = logging.getLogger(__name__)
 #: What --output-mode says, and the object's own setting.
 OUTPUT_MODES = {"per-frame": "PER_FRAME", "compact": "COMPACT", "existing": "EXISTING"}
 #: Options of generate that a row of a batch may set; those without a value; those that name what it writes.

@@ -5,7 +5,6 @@ All of it waits under hidden names until everything is made, and then takes its 
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from ..interchange.exports import Performance
 from . import render
 from .console import quiet
 
-log = logging.getLogger(__name__)
 VIDEO = ".mp4"
 #: progress(stage, done, total)
 Show = Callable[[str, int, int], None]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 
 from .. import compat
 
-log = logging.getLogger(__name__)
 Pixels = NDArray[np.float32]  # (height, width, 4), bottom row first, as Blender keeps images
 
 #: 3 × 5 dots per digit, row by row from the top, for the captions of the contact sheet.

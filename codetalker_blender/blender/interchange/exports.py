@@ -9,7 +9,6 @@ in the model's axes.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,8 +27,6 @@ from .. import compat
 from ..retargeting import tuning
 from ..writing import takes
 from . import shape_weights
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,13 @@ import bpy
 import numpy as np
 
 from ...contracts import FloatArray, ShapeWeights
-from ...errors import TargetError
+from ...errors import TargetError, listed
 from ...face.curves import resample_offsets
 from ...face.names import NameMapping, as_shapes, key_weights
 from ..mesh import target as targets
 from ..retargeting import existing, mapping, rig_values, tuning
 from ..sound import strips
 from ..writing import animation, keys, takes
-
-#: So many names stand in a sentence.
-_NAMED = 5
 
 
 def place(
@@ -42,7 +39,7 @@ def place(
     if not known.names:
         raise TargetError(
             f"None of the {len(weights.names)} columns is one of the {len(shapes)} {kind}: "
-            f"{_listed(weights.names)}.",
+            f"{listed(weights.names)}.",
             "Choose other Shapes under Mapping, or another file.",
         )
     used = {shape: drives for shape, drives in driven.items() if shape in known.names}
@@ -61,11 +58,11 @@ def place(
     if obj not in dict(placed):
         raise TargetError(
             f"No free key of '{obj.name}' follows any of the {len(known.names)} shapes that there are: "
-            f"{_listed(known.names)}.",
+            f"{listed(known.names)}.",
             "Map keys by hand under Mapping, or choose another file.",
         )
     idle = [name for name in known.names if name not in {*used, *moving} and known.of(name).any()]
-    lost = f"No key follows {_listed(tuple(idle))}." if idle else ""
+    lost = f"No key follows {listed(idle)}." if idle else ""
     sentences = (*notes, *rig_notes)
     return tuning.write_values(obj, dict(placed), rig, sentences), " ".join([*sentences, lost]).strip()
 
@@ -121,8 +118,3 @@ def _of_keys(obj: bpy.types.Object, fps: float) -> ShapeWeights:
                 gains[row, places[drive.key]] = drive.gain
     values = np.stack(list(columns.values()), axis=1) @ np.linalg.pinv(gains)
     return ShapeWeights(tuple(used), values.astype(np.float32), fps)
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 
 from ...contracts import FloatArray, IntArray, ShapeWeights
-from ...errors import TargetError, UserError
+from ...errors import TargetError, UserError, listed
 from ...face.blendshapes import Blendshapes
 from ...face.compact import Basis
 from ...face.layers import joined
@@ -29,9 +29,6 @@ from ..writing import animation, curves, keys, takes
 from ..writing.rig_animation import ChannelValues
 from . import bases, mapping, rig_values
 from .laying import Laid
-
-#: So many names stand in a sentence, then "and more".
-_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -134,11 +131,9 @@ def key_values(
                 short.append(f"'{name}' of '{mesh.name}'")
     notes = []
     if taken:
-        notes.append(f"Left alone, because you animate them: {_listed(taken)}.")
+        notes.append(f"Left alone, because you animate them: {listed(taken)}.")
     if short:
-        notes.append(
-            f"The range of these keys is too small for the motion and cuts it off: {_listed(short)}."
-        )
+        notes.append(f"The range of these keys is too small for the motion and cuts it off: {listed(short)}.")
     return tuple(values), tuple(notes)
 
 
@@ -200,7 +195,7 @@ def coverage(obj: bpy.types.Object) -> str:
     missing = [shape for shape in shapes if shape not in driven]
     text = f"{rig}; " if rig else ""
     text += f"{len(driven)} of {len(shapes)} {kind} found"
-    return f"{text}; missing: {_listed(missing)}" if missing else text
+    return f"{text}; missing: {listed(missing)}" if missing else text
 
 
 def followers(obj: bpy.types.Object) -> list[bpy.types.Object]:
@@ -220,8 +215,3 @@ def _keys_of(mesh: bpy.types.Object, wanted: tuple[str, ...]) -> tuple[tuple[str
     taken = curves.taken_names(mesh.data.shape_keys) if present else set()
     found = [name for name in dict.fromkeys(wanted) if name in present]
     return tuple(n for n in found if n not in taken), tuple(n for n in found if n in taken)
-
-
-def _listed(names: list[str]) -> str:
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 
 from ...contracts import ShapeWeights
-from ...errors import TargetError
+from ...errors import TargetError, listed
 from ...face.rig_channels import (
     EULER_CHANNEL,
     PROPERTY,
@@ -28,8 +28,6 @@ from ..writing.owned_actions import Address
 from ..writing.rig_animation import ChannelValues
 from . import rig_rules
 
-#: So many names stand in a sentence, then "and more".
-_NAMED = 5
 _ANIMATED = "Left alone, because you animate or drive them"
 _LOCKED = "Left alone, because they are locked"
 _ABSENT = "Not found on '{rig}'"
@@ -204,6 +202,5 @@ def _sentences(left: list[tuple[str, str]]) -> tuple[str, ...]:
     found = []
     for reason in dict.fromkeys(reason for reason, _ in left):
         names = [name for other, name in left if other == reason]
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        found.append(f"{reason}: {', '.join(names[:_NAMED])}{more}.")
+        found.append(f"{reason}: {listed(names)}.")
     return tuple(found)
