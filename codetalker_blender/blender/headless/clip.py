@@ -245,7 +245,9 @@ def speak(
         prepared = generation.prepare(bpy.context)
         if weights:
             bases.check(folder, card)
-            prepared = replace(prepared, request=replace(prepared.request, shapes=bases.folder()))
+            prepared = replace(
+                prepared, request=replace(prepared.request, shapes=bases.folder(), needs_shapes=True)
+            )
     bar = Bar("", lines=True)
     with clock.stage("engine"):
         motion, report = run_model(prepared, engine_settings(), bar.show_stage)
