@@ -114,6 +114,15 @@ def test_only_the_newest_seconds_are_kept() -> None:
     assert whole.frame()[0] == 4900
 
 
+def test_there_is_a_picture_while_new_frames_push_the_shown_one_out() -> None:
+    made = Preview(flat_portrait(), fps=10.0)
+    made.add(0, numbered(0, 100))
+    made.advance(0.0)
+    made.add(100, numbered(100, 100))  # beside Blender, which draws before it looks at the run again
+    found = made.frame()
+    assert found is not None and found[0] == 100 and found[1][0, 0] == 100
+
+
 def test_frames_of_another_face_are_no_frames() -> None:
     with pytest.raises(ValueError, match="4 vertices"):
         Preview(flat_portrait(), 10.0).add(0, np.zeros((1, 5, 3), np.float32))

@@ -126,10 +126,11 @@ class Preview:
     def frame(self) -> tuple[int, FloatArray] | None:
         """The frame that is due: its number in the motion, and the face (V, 3) as in the portrait."""
         with self._lock:
-            number = int(self._position)
-            index = number - self._first
-            if not 0 <= index < self._end - self._first:
+            if self._first == self._end:
                 return None
+            # frames may have come, and the oldest gone, since the last advance
+            number = min(max(int(self._position), self._first), self._end - 1)
+            index = number - self._first
             for chunk in self._chunks:
                 if index < len(chunk):
                     break
