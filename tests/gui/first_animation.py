@@ -52,9 +52,6 @@ def undo_and_redo(stage: Stage) -> Steps:
     yield from stage.prepare()
     before = scenes.dump()
     yield from stage.generate()
-    yield from stage.reach_the_middle(0.5)
-    yield 0.3  # until it is drawn
-    stage.snap("progress")
     yield from stage.finish()
     yield 0.5
     after = stage.coordinates(40)

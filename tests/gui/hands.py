@@ -17,7 +17,7 @@ Steps = Iterator[float]
 Search = Generator[float, None, Any]
 #: Long enough for Blender to take an event in, and for a button to notice the mouse.
 _EVENT_S, _HOVER_S = 0.08, 0.04
-_STRIDE = 11  # pixels; a button is about 20 high
+_STRIDE = 14  # pixels; a button is about 20 high
 
 
 class Hands:
