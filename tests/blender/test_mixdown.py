@@ -21,6 +21,25 @@ from tests.blender.timeline import DURATION_S, RATE_HZ, assert_is_what_is_heard,
 needs_audio = pytest.mark.skipif(not compat.has_audio(), reason="this Blender is built without audio")
 
 
+@pytest.fixture
+def recording(recording: Path) -> Path:
+    """As for the other tests, in a Blender whose mixdown works."""
+    if compat.has_audio():
+        sound = timeline.add_strip(recording, 1).sound
+        try:
+            timeline.played(bpy.context.scene, 1, 3)
+        finally:
+            bpy.context.scene.sequence_editor_clear()
+            bpy.data.sounds.remove(sound)
+    return recording
+
+
+def test_a_mixdown_that_writes_nothing_is_said_to(blender: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compat, "mix_down", lambda scene, path, rate_hz: path.write_bytes(b""))
+    with pytest.raises(AudioError, match="cannot mix 'Speech' down: it writes no sound file"):
+        mixdown._mix(bpy.context.scene, 1, 2, "Speech")
+
+
 @needs_audio
 @pytest.mark.parametrize("start", [20, -400])
 @pytest.mark.parametrize("factor", [1.5, 0.75])

@@ -125,9 +125,12 @@ def _mix(scene: bpy.types.Scene, first: int, end: int, name: str) -> bytes:
         path = Path(folder) / "mixdown.wav"
         try:
             compat.mix_down(scene, path, RATE_HZ)
-            return path.read_bytes()
+            data = path.read_bytes() if path.is_file() else b""
         except (RuntimeError, OSError) as error:
             raise _failed(name, error) from error
+    if not data:  # some Linux packages say that it is done, and write nothing
+        raise _failed(name, RuntimeError("it writes no sound file"))
+    return data
 
 
 def _failed(name: str, error: Exception) -> AudioError:
