@@ -85,7 +85,9 @@ def show(rig: bpy.types.Object, head: bpy.types.Object, **weights: float) -> Non
         elif output:
             turn = np.zeros(3)
             turn[rule.channel.axis] = np.radians(output)
-            bone.rotation_quaternion = mathutils.Euler(turn).to_quaternion() @ bone.rotation_quaternion
+            bone.rotation_quaternion = (
+                mathutils.Euler(turn.tolist()).to_quaternion() @ bone.rotation_quaternion
+            )
 
 
 def test_lips_close_over_an_open_jaw_and_lids_meet(rig: bpy.types.Object) -> None:
