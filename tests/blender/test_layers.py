@@ -12,7 +12,7 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender.blender.interchange import shape_weights
-from codetalker_blender.blender.retargeting import tuning
+from codetalker_blender.blender.retargeting import existing, tuning
 from codetalker_blender.blender.writing import takes
 from codetalker_blender.contracts import LOUDNESS_HZ, FloatArray, Motion, ShapeWeights
 from codetalker_blender.face.blendshapes import demo_head_face, demo_head_shapes
@@ -268,3 +268,17 @@ def test_weights_for_other_programs_blink_too(head: bpy.types.Object) -> None:
     exported = shape_weights.shown(head, scene, "ARKIT")
     np.testing.assert_allclose(exported.of("eyeBlinkLeft"), shut, atol=0.03)
     assert "eyeBlinkLeft" not in shape_weights.shown(head, scene, "VISEMES").names
+
+
+def test_what_only_layers_change_solves_nothing_anew(head: bpy.types.Object) -> None:
+    """The solver is asked once for a motion, and again when a slider changes it."""
+    speak(head, "EXISTING")
+    asked = existing._solved.cache_info().misses
+    layers = head.codetalker.layers
+    layers.use_blinks = layers.use_gaze = True
+    layers.blink_seed = 5
+    assert existing._solved.cache_info().misses == asked
+    before = values_of(head, "jawOpen")
+    head.codetalker.strength_jaw = 0.5
+    assert existing._solved.cache_info().misses == asked + 1
+    assert np.abs(values_of(head, "jawOpen") - before).max() > 0.05

@@ -8,8 +8,10 @@ not the demo head's gets its shapes at the first run, from the worker (bases.py 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import bpy
@@ -74,8 +76,8 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
     used = list(dict.fromkeys([*driven, *(rule.shape for rule in rig_values.usable(obj).rules)]))
     shapes = bases.of_take(motion.template, obj.codetalker.mapping.shape_set).chosen(used)
     settings = SolveSettings(controls=mapping.controls(obj))
-    weights = _solved(shapes, motion, settings)
-    missed = residual(shapes, weights, motion.basis)
+    question = _question(shapes, motion, settings)
+    weights, missed = _solved(question), _missed(question)
     by_name = mapping.for_layers(obj) if motion.layers is not None else {}
     weights = _with_layers(weights, motion, settings.controls)
     wanted = key_weights({**driven, **by_name}, weights)
@@ -89,14 +91,38 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
 def solve_all(motion: Motion, shape_set: str, controls: Mapping[str, ShapeControl]) -> ShapeWeights:
     """Weights of all shapes of a set, for other programs.  Raises TargetError when the face has none."""
     shapes, settings = bases.of_take(motion.template, shape_set), SolveSettings(controls=controls)
-    weights = _solved(shapes, motion, settings)
+    weights = _solved(_question(shapes, motion, settings))
     return _with_layers(weights, motion, controls).chosen(shapes.names)
 
 
-def _solved(shapes: Blendshapes, motion: Motion, settings: SolveSettings) -> ShapeWeights:
-    return solve_weights(
-        shapes, motion.basis, motion.fps, settings, motion.vertex_weights, mid_lips=motion.mid_lips
-    )
+@dataclass(frozen=True)
+class _Question:
+    """What the solver is asked; equal where its answer is.  Whatever only layers change asks nothing new."""
+
+    digest: bytes
+    shapes: Blendshapes = field(compare=False)
+    motion: Motion = field(compare=False)
+    settings: SolveSettings = field(compare=False)
+
+
+def _question(shapes: Blendshapes, motion: Motion, settings: SolveSettings) -> _Question:
+    digest = hashlib.blake2b(repr((shapes.names, motion.fps, settings)).encode(), digest_size=16)
+    counts = motion.vertex_weights if motion.vertex_weights is not None else np.zeros(0)
+    for values in (shapes.offsets, motion.basis.weights, motion.basis.shapes, motion.mid_lips, counts):
+        digest.update(f"{values.shape} {values.dtype}".encode())
+        digest.update(np.ascontiguousarray(values).data)
+    return _Question(digest.digest(), shapes, motion, settings)
+
+
+@lru_cache(maxsize=2)
+def _solved(asked: _Question) -> ShapeWeights:
+    shapes, motion, counts = asked.shapes, asked.motion, asked.motion.vertex_weights
+    return solve_weights(shapes, motion.basis, motion.fps, asked.settings, counts, mid_lips=motion.mid_lips)
+
+
+@lru_cache(maxsize=2)
+def _missed(asked: _Question) -> Residual:
+    return residual(asked.shapes, _solved(asked), asked.motion.basis)
 
 
 def _with_layers(weights: ShapeWeights, motion: Motion, controls: Mapping[str, ShapeControl]) -> ShapeWeights:
