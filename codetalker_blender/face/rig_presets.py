@@ -28,6 +28,8 @@ _ONE_SIDE = re.compile(
 )
 #: A part of a way, along one axis of a bone, below this share of the whole is left out.
 _SLIGHT = 0.1
+#: A jaw bone that points back at least so far belongs to a face that looks along +Y.
+_BACKWARDS = 0.3
 
 #: Where bones of a Rigify face go at weight 1: outwards (of a bone in the middle: to the character's left),
 #: up and forwards, in mouth widths.  ``*`` stands for both sides.  From the demo head's shapes, whose
@@ -77,7 +79,7 @@ class RestBone:
     """A bone at rest.
 
     head: (3,) where it begins; axes: (3, 3) its own X, Y, Z as columns, of length one; Y is along the bone.
-    Z is up, and the face looks towards -Y.
+    Z is up, and the face looks along -Y.
     """
 
     head: Array
@@ -92,22 +94,22 @@ def jaw_bone(names: Iterable[str]) -> str:
 
 
 def jaw_rules(name: str, bone: RestBone, open_degrees: float = _OPEN) -> list[Rule]:
-    """The jaw of one bone: open, left and right."""
+    """The jaw of one bone: open, left and right.
+
+    A bone that lies askew turns about two or three of its own axes, which for turns as small as a jaw's is
+    the turn about the axis between them.  A bone that points back is that of a face that looks there.
+    """
     along = bone.axes[:, 1]
-    hinge = int(np.argmax(np.abs(bone.axes[0])))
-    other = 0 if hinge == 2 else 2
-    # Where the bone's end goes when it turns: down, or where the bone hangs, back.
-    opens = np.cross(bone.axes[:, hinge], along) @ np.array([0.0, 0.5, -1.0])
-    aside = np.cross(bone.axes[:, other], along)[0]
-    turns = (
-        ("jawOpen", hinge, np.sign(opens) * open_degrees),
-        ("jawLeft", other, np.sign(aside) * _ASIDE),
-        ("jawRight", other, -np.sign(aside) * _ASIDE),
-    )
+    across = np.array([-1.0 if along[1] > _BACKWARDS else 1.0, 0.0, 0.0])
+    up = np.cross(along, across)
+    length = float(np.linalg.norm(up))
+    up = up / length if length > _SLIGHT else np.array([0.0, 0.0, 1.0])
+    turns = (("jawOpen", across, open_degrees), ("jawLeft", up, _ASIDE), ("jawRight", up, -_ASIDE))
     return [
-        Rule(shape, RigChannel("ROTATION", name, axis), output=(0.0, float(degrees)))
-        for shape, axis, degrees in turns
-        if degrees
+        Rule(shape, RigChannel("ROTATION", name, axis), output=(0.0, round(degrees * float(part), 3)))
+        for shape, about, degrees in turns
+        for axis, part in enumerate(bone.axes.T @ about)
+        if abs(part) > _SLIGHT
     ]
 
 

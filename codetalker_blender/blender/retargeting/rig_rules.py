@@ -43,8 +43,11 @@ def rule_of(row: Any) -> Rule:
         channel = RigChannel(PROPERTY, bone, holder=row.holder, name=row.property_name)
     else:
         channel = RigChannel(row.kind, row.bone, AXES.index(row.axis))
-    inputs, outputs = (row.input_low, row.input_high), (row.output_low, row.output_high)
-    return Rule(row.shape, channel, inputs, outputs)
+    # As they were typed, not as single precision has them.
+    low, high, first, last = (
+        round(value, 6) for value in (row.input_low, row.input_high, row.output_low, row.output_high)
+    )
+    return Rule(row.shape, channel, (low, high), (first, last))
 
 
 def rules_of(obj: bpy.types.Object) -> list[Rule]:
