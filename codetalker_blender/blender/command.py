@@ -194,3 +194,10 @@ def _check(_options: argparse.Namespace) -> int:
     if failed:
         raise UserError(f"Not in order: {', '.join(failed)}.", "The report says what to do.")
     return 0
+
+
+if __name__ == "__main__":
+    # Not this copy of the module: the extension registers the one that it imports.
+    from .__main__ import main
+
+    sys.exit(main())

@@ -164,6 +164,18 @@ def test_contact_sheet_keeps_the_order_of_its_pictures(blender: None, tmp_path: 
     np.testing.assert_allclose(found, [*shades, 0.0], atol=0.01)
 
 
+def test_the_module_of_the_command_runs_it(blender: None) -> None:
+    """Both ``-m codetalker_blender.blender`` and ``...blender.command``, whichever a farm's scripts name."""
+    if bpy.app.binary_path:
+        pytest.skip("needs Blender as a Python module")
+    for module in ("codetalker_blender.blender", "codetalker_blender.blender.command"):
+        done = subprocess.run(
+            [sys.executable, "-m", module, "generate"], cwd=ROOT, capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 2, done.stderr
+        assert "--audio" in done.stderr and json.loads(done.stdout)["status"] == "refused"
+
+
 @pytest.mark.parametrize("exists", [False, True])
 def test_refused_demo_leaves_nothing(engine_python: str, tmp_path: Path, exists: bool) -> None:
     if not (ROOT / "assets" / "demo_head.blend").is_file():
