@@ -97,11 +97,8 @@ class Hands:
         self.move((self.window.width // 2, 4))
         yield 4 * _EVENT_S
 
-    def find(self, name: str, area: str = "VIEW_3D", near: str = "", below: int = 0) -> Search:
-        """Where an operator's button or a property's field is; scrolls when it is out of sight.
-
-        near: one that was found before; the search begins so many pixels below it
-        """
+    def find(self, name: str, area: str = "VIEW_3D") -> Search:
+        """Where an operator's button or a property's field is; scrolls when it is out of sight."""
         if name in self._known:
             self.move(self._known[name])
             yield 2 * _EVENT_S
@@ -112,8 +109,7 @@ class Hands:
             region = self.region("UI", area)
             x = region.x + round(0.62 * region.width)
             top, bottom = region.y + region.height - 6, region.y + 6
-            start = self._known[near][1] - below if near in self._known else top
-            for y in sorted(range(top, bottom, -_STRIDE), key=lambda y: abs(y - start)):
+            for y in range(top, bottom, -_STRIDE):
                 self.move((x, y))
                 yield _HOVER_S
                 found = self._under_mouse(area)
