@@ -45,7 +45,7 @@ sidebar/      operators.py                    the main buttons
               translations.py german.py       words in other languages
 headless/     clip.py console.py outputs.py render.py  one clip without a window and what it leaves
               demo.py layer_options.py        the demo; the flags of layers
-command.py    the command line inside Blender; __main__.py: of the bpy module
+command_line.py  the command line inside Blender; command.py: of the bpy module
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _classes() -> tuple[type, ...]:
 
 def register() -> None:
     """Register the classes, ``scene.codetalker``, ``object.codetalker`` and the command line."""
-    from . import command, properties  # noqa: PLC0415
+    from . import command_line, properties  # noqa: PLC0415
     from .bundles import imports  # noqa: PLC0415
     from .interchange import file_menus  # noqa: PLC0415
     from .sidebar import translations  # noqa: PLC0415
@@ -141,12 +141,12 @@ def register() -> None:
     bpy.types.WindowManager.codetalker_import = bpy.props.PointerProperty(type=imports.CODETALKER_PG_import)
     translations.register()
     file_menus.register()
-    command.register()
+    command_line.register()
 
 
 def unregister() -> None:
     """End all runs, an import, a set-up and a check, then take everything back."""
-    from . import command  # noqa: PLC0415
+    from . import command_line  # noqa: PLC0415
     from .bundles import imports  # noqa: PLC0415
     from .interchange import file_menus  # noqa: PLC0415
     from .retargeting import fit_operators  # noqa: PLC0415
@@ -160,7 +160,7 @@ def unregister() -> None:
     engine_setup.close_current()
     examination.close_current()
     ticker.stop()
-    command.unregister()
+    command_line.unregister()
     file_menus.unregister()
     translations.unregister()
     del bpy.types.WindowManager.codetalker_import

@@ -1,20 +1,10 @@
-"""``python -m codetalker_blender.blender``: Blender's command line in the bpy module (see command.py)."""
+"""``python -m codetalker_blender.blender``: the same as its module ``command``."""
 
 from __future__ import annotations
 
 import sys
 
-from . import command, register, unregister
-
-
-def main() -> int:
-    """Enable the extension, run the command, take everything back."""
-    register()
-    try:
-        return command.run(sys.argv[1:])
-    finally:
-        unregister()
-
+from .command import main
 
 if __name__ == "__main__":
     sys.exit(main())

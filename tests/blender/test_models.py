@@ -16,7 +16,7 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import command
+from codetalker_blender.blender import command_line
 from codetalker_blender.blender.bundles import import_buttons, imports, library, models
 from codetalker_blender.blender.preferences import PACKAGE, PYTHON_VARIABLE, engine_settings
 from codetalker_blender.blender.sidebar import model_panels, panels
@@ -239,10 +239,10 @@ def test_the_command_line_imports(checkpoints: Any, own: Path, capsys: pytest.Ca
     files = {name: getattr(checkpoints, name) for name in ("stage1", "stage2", "template")}
     heads = {f"{name}-heads": 4 for name in ("codec", "query", "speech")}
     arguments = [f"--{name}={value}" for name, value in {**files, **heads, "name": "Mine"}.items()]
-    assert command.run(["import", *arguments]) == 0
+    assert command_line.run(["import", *arguments]) == 0
     said = capsys.readouterr()
     assert str(own / "Mine") in said.out and [path.name for path in own.iterdir()] == ["Mine"]
-    assert command.run(["import", *arguments, "--template=/absent.npy"]) == 2
+    assert command_line.run(["import", *arguments, "--template=/absent.npy"]) == 2
     assert "/absent.npy" in capsys.readouterr().err
 
 
