@@ -7,21 +7,29 @@ import numpy as np
 from .closest import nearest
 from .surface import Floats, Index, spread
 
-#: Surroundings are a Gaussian of this width, metres; it reaches across the closed lips, which move as one.
-_WIDTH_M = 0.018
-_CENTRES = 220
+#: Surroundings are Gaussians of this width, metres, and of the second at the mouth, where they reach across
+#: the closed lips, which move as one; an eye that is taller than the model's has lids that go farther.
+_WIDTH_M, _MOUTH_WIDTH_M = 0.010, 0.025
+#: How far from the mouth's middle the one becomes the other, metres.
+_MOUTH_M = 0.025
+_CENTRES = 700
 #: Along directions in which the surroundings reach less than this, they only turn and grow, metres.
-_SURE_M = 0.006
+_SURE_M = 0.003
 
 
-def local_frames(rest: Floats, moved: Floats, chosen: Index) -> Floats:
+def local_frames(rest: Floats, moved: Floats, chosen: Index, mouth: Floats | None = None) -> Floats:
     """(V, 3, 3) turn, growth and stretch, smooth in space: ``moved`` is about ``frame @ rest`` near a vertex.
 
-    rest, moved: (V, 3) metres; chosen: vertices that tell (the outside of the skin)
+    rest, moved: (V, 3) metres; chosen: vertices that tell (the outside of the skin); mouth: (3,) its middle
+    in ``rest``, where it is known
     """
     centres = rest[chosen[spread(rest[chosen], _CENTRES)]]
+    own = np.full(len(centres), _WIDTH_M)
+    if mouth is not None:
+        near_mouth = np.exp(-0.5 * _squares(centres, mouth[None])[:, 0] / _MOUTH_M**2)
+        own += (_MOUTH_WIDTH_M - _WIDTH_M) * near_mouth
     # Each centre also sees as far as its neighbours, or surroundings would be empty where vertices are few.
-    width = np.maximum(_WIDTH_M, _neighbour_distance(centres))
+    width = np.maximum(own, _neighbour_distance(centres))
     weight = np.exp(-0.5 * _squares(centres, rest[chosen]) / width[:, None] ** 2)
     weight /= weight.sum(axis=1, keepdims=True)
     mean, goal = weight @ rest[chosen], weight @ moved[chosen]

@@ -26,7 +26,8 @@ from .frames import local_frames
 from .model_face import MARKS, ModelFace, prepare
 from .placement import Pairs, Placement
 from .quality import Quality, refuse_bad, refuse_coarse, refuse_inside_out
-from .surface import Floats, Index, Mask, Surface, checked, spread
+from .rims import REACH_M, Ends, eye_rims
+from .surface import Floats, Index, Mask, Surface, checked, spread, unit
 
 #: How far the mesh is asked for around a point exactly, metres.
 _REACH_M = 0.012
@@ -104,7 +105,8 @@ def fit(
     rounds = _Rounds(template, start, local.part(skin), there)
     rounds.run()
     fitted = template.whole.moved(rounds.deformed)
-    frames = local_frames(template.whole.points, fitted.points, template.outside)
+    whole, mouth = template.whole.points, template.marks.get("mouth")
+    frames = local_frames(whole, fitted.points, template.outside, mouth)
     quality = rounds.judge(frames)
     refuse_bad(quality)
     return Fit(template, placement, fitted, local, skin, frames, rounds.borders, quality)
@@ -123,6 +125,7 @@ class _Rounds:
         self._target_sides = np.zeros(len(target.points))
         corners = target.points[target.triangles]
         self._edge_squares = ((corners - np.roll(corners, 1, axis=1)) ** 2).sum(axis=2).max(axis=1)
+        self._rim, self._ends = eye_rims(template.skin, template.marks), Ends.of(target)
         self._wanted = self._spacing()
         outside = template.outside
         self._forward = outside[spread(start[outside], _SAMPLES, self._wanted[outside])]
@@ -182,6 +185,8 @@ class _Rounds:
     def _step(self, tolerance: float) -> None:
         skin = self.template.skin.moved(self.deformed)
         wishes = self._model_to_mesh(skin, tolerance).joined(self._mesh_to_model(skin, tolerance))
+        if len(self._rim) and len(self._ends.starts):
+            wishes = wishes.joined(self._rims_to_ends(skin, tolerance))
         if len(self.pairs.model):
             moves = self.pairs.mesh - self.pairs.model
             certain = np.full(len(moves), 1.0 / _LANDMARK_M)
@@ -215,6 +220,17 @@ class _Rounds:
         moves = target.points[rows] - place.of(skin, self.start)
         sure = np.full(len(moves), tolerance)
         return _wishes(place.of(skin, self._basis), moves, normals, weight, sure)
+
+    def _rims_to_ends(self, skin: Surface, tolerance: float) -> Wishes:
+        """The rims of the eyes' openings where the mesh ends, too; they may slide along it alone."""
+        rows = self._rim
+        goal, ways = self._ends.closest(skin.points[rows])
+        distance = np.linalg.norm(goal - skin.points[rows], axis=1)
+        weight = np.where(distance < REACH_M, _trust(distance, tolerance, np.ones(len(rows))), 0.0)
+        outward = unit(np.cross(ways, skin.normals[rows]))
+        moves, basis, sure = goal - self.start[rows], self._basis[rows], np.full(len(rows), tolerance)
+        first = _wishes(basis, moves, outward, weight, sure)
+        return first.joined(_wishes(basis, moves, np.cross(ways, outward), weight, sure))
 
     def judge(self, frames: Floats) -> Quality:
         """The fit in numbers."""

@@ -84,6 +84,11 @@ class Surface:
         return np.asarray(_on_border(self.corners, len(self.points))[self.welded])
 
     @cached_property
+    def border_edges(self) -> Index:
+        """(B, 2) edges that only one triangle has, over the vertices that stand for others."""
+        return _lonely_edges(self.corners)
+
+    @cached_property
     def pieces(self) -> Index:
         """(V,) number of the connected piece that a vertex belongs to, from 0."""
         label = np.arange(len(self.points))
@@ -176,8 +181,13 @@ def spread(points: Floats, count: int, spacing: Floats | None = None) -> Index:
 
 def _on_border(triangles: Index, count: int) -> Mask:
     """(count,) vertices of edges that only one triangle has."""
+    found = np.zeros(count, bool)
+    found[_lonely_edges(triangles).ravel()] = True
+    return found
+
+
+def _lonely_edges(triangles: Index) -> Index:
+    """(B, 2) edges that only one triangle has."""
     edges = np.sort(np.concatenate([triangles[:, [k, (k + 1) % 3]] for k in range(3)]), axis=1)
     rows, used = np.unique(edges, axis=0, return_counts=True)
-    found = np.zeros(count, bool)
-    found[rows[used == 1].ravel()] = True
-    return found
+    return np.asarray(rows[used == 1])
