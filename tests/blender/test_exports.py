@@ -91,6 +91,7 @@ def test_the_raw_motion_is_what_the_model_gave(performance: Performance, tmp_pat
     np.testing.assert_array_equal(read_motion(tmp_path / "face.npz").offsets, performance.motion.offsets)
 
 
+@pytest.mark.skipif(not bpy.app.alembic.supported, reason="this Blender is built without Alembic")
 def test_a_hidden_object_is_refused_where_it_would_be_left_out(
     performance: Performance, tmp_path: Path
 ) -> None:

@@ -330,7 +330,9 @@ def test_from_a_strip_the_mesh_speaks_what_is_heard(
     prepared = generation.prepare(bpy.context)
     assert prepared.start_frame == 26
     audio = prepared.request.audio
-    assert (audio.start_s, audio.duration_s) == pytest.approx((6 / 24, 13 / 24))
+    # Where Blender does not tell of retimed sound, a mixdown of the strip is read instead of its file.
+    start_s = 6 / 24 if compat.tells_retiming(strip) else 0.0
+    assert (audio.start_s, audio.duration_s) == pytest.approx((start_s, 13 / 24))
     motion, _ = jobs.run_blocking(prepared, engine_settings())
     written = write(prepared, motion)
     assert written.first_frame == 26
