@@ -292,6 +292,7 @@ def _frames(
     take, motion = takes.unpack(placed.packed), tuned_motion(obj, placed)
     start, frame_count, laid = motion.start_frame, len(motion.basis.weights), motion.layers
     group = obj.codetalker
+    notes = [laid.note] if laid is not None and laid.note else []
     outcome = Outcome(
         key_count=0,
         channel_count=0,
@@ -314,7 +315,7 @@ def _frames(
             channel_count=sum(len(values.addresses) for values in solved.rig),
             error_mm=solved.missed.max_mm,
             rms_mm=solved.missed.rms_mm,
-            notes="\n".join([*solved.notes, *([laid.note] if laid is not None and laid.note else [])]),
+            notes="\n".join([*solved.notes, *notes]),
         )
         return dict(solved.values), solved.rig, outcome, laid
     lead = bindings.leading(obj, take.template)
@@ -334,7 +335,6 @@ def _frames(
             frames[mesh] = keys.BasisKeys(own.shapes + rest, own.weights, start, labels)
         else:
             frames[mesh] = keys.FrameKeys(own.offsets(rest), start)
-    notes = [laid.note] if laid is not None and laid.note else []
     still = [f"'{mesh.name}'" for mesh in mapping.companions(obj) if mesh not in frames]
     if lead is not None and still:
         notes.append(f"Not fitted, and so still: {', '.join(still)}.")
