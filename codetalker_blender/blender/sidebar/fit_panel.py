@@ -6,8 +6,9 @@ import bpy
 
 from ...errors import TargetError
 from ..layout import draw_text, for_properties
-from ..retargeting import bindings, fit_operators, fit_preview, landmarks, mapping, mapping_buttons
+from ..retargeting import bindings, fit_operators, fit_preview, landmarks
 from .base import SidebarPanel
+from .mapping_panel import draw_companions
 from .panels import CODETALKER_PT_generate
 
 
@@ -25,7 +26,7 @@ class CODETALKER_PT_fit(SidebarPanel):
     def draw(self, context: bpy.types.Context) -> None:
         layout = for_properties(self.layout)
         obj = context.scene.codetalker.target
-        _draw_companions(layout, obj)
+        draw_companions(layout, obj)
         layout.operator(
             fit_operators.CODETALKER_OT_fit_mesh.bl_idname,
             text="Fitting ..." if fit_operators.is_going() else fit_operators.CODETALKER_OT_fit_mesh.bl_label,
@@ -40,15 +41,6 @@ class CODETALKER_PT_fit(SidebarPanel):
             column.operator(fit_operators.CODETALKER_OT_remove_landmarks.bl_idname, icon="X")
         else:
             column.operator(fit_operators.CODETALKER_OT_add_landmarks.bl_idname, icon="EMPTY_AXIS")
-
-
-def _draw_companions(layout: bpy.types.UILayout, obj: bpy.types.Object) -> None:
-    column = layout.column(align=True)
-    for other in mapping.companions(obj):
-        column.label(text=other.name, translate=False, icon="MESH_DATA")
-    column.operator(mapping_buttons.CODETALKER_OT_add_companions.bl_idname, icon="ADD")
-    if obj.codetalker.mapping.companions:
-        column.operator(mapping_buttons.CODETALKER_OT_clear_companions.bl_idname, icon="X")
 
 
 def _draw_quality(layout: bpy.types.UILayout, context: bpy.types.Context, obj: bpy.types.Object) -> None:

@@ -65,12 +65,17 @@ class CODETALKER_PT_mapping(SidebarPanel):
         row.operator(mapping_buttons.CODETALKER_OT_load_mapping.bl_idname)
         row.operator(mapping_buttons.CODETALKER_OT_save_mapping.bl_idname)
         layout.operator("codetalker.import_weights", icon="IMPORT")
-        column = layout.column(align=True)
-        for other in mapping.companions(obj):
-            column.label(text=other.name, translate=False, icon="MESH_DATA")
-        column.operator(mapping_buttons.CODETALKER_OT_add_companions.bl_idname, icon="ADD")
-        if group.companions:
-            column.operator(mapping_buttons.CODETALKER_OT_clear_companions.bl_idname, icon="X")
+        draw_companions(layout, obj)
+
+
+def draw_companions(layout: bpy.types.UILayout, obj: bpy.types.Object) -> None:
+    """The meshes that are driven together with the target, and their buttons."""
+    column = layout.column(align=True)
+    for other in mapping.companions(obj):
+        column.label(text=other.name, translate=False, icon="MESH_DATA")
+    column.operator(mapping_buttons.CODETALKER_OT_add_companions.bl_idname, icon="ADD")
+    if obj.codetalker.mapping.companions:
+        column.operator(mapping_buttons.CODETALKER_OT_clear_companions.bl_idname, icon="X")
 
 
 def _draw_found(layout: bpy.types.UILayout, context: bpy.types.Context, obj: bpy.types.Object) -> None:
