@@ -16,7 +16,7 @@ from ..contracts import LOUDNESS_HZ, FloatArray, ShapeWeights
 from .blendshapes import Blendshapes
 from .blinks import Blinks, lid_closure, own_blinks, plan_blinks
 from .compact import Basis
-from .gaze import LOOK_SHAPES, Gaze, eye_angles, look_weights
+from .gaze import LOOK_SHAPES, Gaze, Sight, eye_angles, look_weights, out_of_reach, wanted_angles
 from .head_motion import HeadMotion, head_angles, rotations
 from .rhythm import Floats, rhythm_of
 
@@ -50,17 +50,22 @@ class Layered:
 
     weights: of those of SHAPES that move
     head: (T, 3, 3) rotations of the head in the face's axes, see head_motion; None where it is not moved
+    out_of_reach: the share of frames in which the eyes cannot turn as far as they would have to
     """
 
     weights: ShapeWeights
     head: Floats | None
+    out_of_reach: float = 0.0
 
 
-def lay(layers: Layers, loudness: FloatArray, own_closure: Floats, fps: float) -> Layered:
+def lay(
+    layers: Layers, loudness: FloatArray, own_closure: Floats, fps: float, sight: Sight | None = None
+) -> Layered:
     """The layers of a clip.
 
     loudness: of its sound, as in :class:`~..contracts.Motion`
     own_closure: (T,) how far the motion shuts the lids by itself; its length is the clip's
+    sight: whom the eyes look at in each frame; None for what lies straight ahead
     """
     times_s = np.arange(len(own_closure)) / fps
     # That of the sound, so that the same happens at every frame rate.
@@ -74,11 +79,14 @@ def lay(layers: Layers, loudness: FloatArray, own_closure: Floats, fps: float) -
     head = None
     if layers.head is not None:
         head = rotations(head_angles(rhythm, layers.head, times_s))
+    missed = 0.0
     if layers.gaze is not None:
         turned = head if head is not None else np.tile(np.eye(3), (len(times_s), 1, 1))
-        columns.update(look_weights(eye_angles(turned, layers.gaze, times_s, duration_s)))
+        wanted = wanted_angles(turned, layers.gaze, sight)
+        missed = out_of_reach(wanted)
+        columns.update(look_weights(eye_angles(wanted, layers.gaze, times_s, duration_s)))
     values = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(times_s), 0))
-    return Layered(ShapeWeights(tuple(columns), values.astype(np.float32), fps), head)
+    return Layered(ShapeWeights(tuple(columns), values.astype(np.float32), fps), head, missed)
 
 
 def closure_of(basis: Basis, shapes: Blendshapes) -> Floats:

@@ -184,7 +184,7 @@ def test_layers_by_flags(
     arguments = ("--audio", sound, "--blend", blend, "--model", tiny_model, "--save", tmp_path / "done.blend")
     flags = (
         *("--head-motion", "--head-amount", 3, "--blinks", "--blink-rate", 30),
-        *("--layer-seed", 5, "--turned", "Camera"),
+        *("--layer-seed", 5, "--turned", "Camera", "--look-at", "Camera"),
     )
     done = command(engine_python, "generate", *arguments, *flags)
     assert done.returncode == 0, done.stderr
@@ -195,6 +195,7 @@ def test_layers_by_flags(
     assert (layers.blink_rate, layers.head_amount) == (30.0, 3.0)
     assert (layers.blink_seed, layers.head_seed, layers.gaze_seed) == (5, 5, 5)
     assert layers.head_object == bpy.data.objects["Camera"]
+    assert (layers.gaze_at, layers.gaze_object) == ("OBJECT", bpy.data.objects["Camera"])
     assert bpy.data.objects["Camera"].animation_data is not None
 
 
@@ -204,6 +205,8 @@ def test_layers_by_flags(
         (("--blink-rate", 1000), "--blink-rate is 1000. It must be from 1 to 60"),
         (("--layer-seed", -1), "--layer-seed is -1"),
         (("--turned", "Nobody"), "'Nobody' cannot turn the head"),
+        (("--look-at", "Nobody"), "cannot look at 'Nobody': there is no such object"),
+        (("--look-at", "Camera", "--look-at-camera"), "Give --look-at or --look-at-camera"),
     ],
 )
 def test_layer_flags_that_make_no_sense_are_refused(

@@ -11,7 +11,14 @@ from codetalker_blender.face import layers
 from codetalker_blender.face.blendshapes import demo_head_face, demo_head_shapes
 from codetalker_blender.face.blinks import SHORTEST_INTERVAL_S, Blinks, lid_closure, own_blinks, plan_blinks
 from codetalker_blender.face.compact import Basis
-from codetalker_blender.face.gaze import LARGEST_DEG, LOOK_SHAPES, Gaze, eye_angles, look_weights
+from codetalker_blender.face.gaze import (
+    LARGEST_DEG,
+    LOOK_SHAPES,
+    Gaze,
+    eye_angles,
+    look_weights,
+    wanted_angles,
+)
 from codetalker_blender.face.head_motion import LARGEST_DEG as LARGEST_TURN_DEG
 from codetalker_blender.face.head_motion import HeadMotion, head_angles, rotations
 from codetalker_blender.face.layers import Layers, beside, closure_of, joined, lay
@@ -229,14 +236,16 @@ def test_eyes_hold_whom_they_looked_at(side: str) -> None:
 
 def test_eyes_stay_in_their_range_and_flick_a_little() -> None:
     times = np.arange(0.0, 60.0, 1 / 60)
-    far = rotations(np.stack([np.full(3600, 40.0), np.full(3600, -50.0), np.zeros(3600)], axis=1))
-    angles = eye_angles(far, Gaze(), times, 60.0)
-    assert (np.abs(angles).max(axis=0) == LARGEST_DEG).all()
-    assert all((column >= 0).all() and column.max() <= 1 for column in look_weights(angles).values())
-    still = np.tile(np.eye(3), (3600, 1, 1))
+    turns = np.zeros((3600, 3))
+    turns[:1800, 0], turns[1800:, 1] = 40.0, -50.0
+    angles = eye_angles(wanted_angles(rotations(turns), Gaze()), Gaze(), times, 60.0)
+    np.testing.assert_allclose(np.abs(angles).max(axis=(0, 1)), LARGEST_DEG)
+    assert (np.linalg.norm(angles / LARGEST_DEG, axis=-1) <= 1 + 1e-9).all()
+    assert all((column >= 0).all() and column.max() <= 1 + 1e-9 for column in look_weights(angles).values())
+    still = np.zeros((3600, 2, 2))
     flicks = eye_angles(still, Gaze(flicks=1.0), times, 60.0)
-    steps = np.abs(np.diff(flicks, axis=0)).max(axis=1)
-    assert 0.3 < flicks[:, 0].std() < 2.0 and np.abs(flicks).max() < 6.0
+    steps = np.abs(np.diff(flicks, axis=0)).max(axis=(1, 2))
+    assert 0.3 < flicks[:, 0, 0].std() < 2.0 and np.abs(flicks).max() < 6.0
     assert (steps == 0).mean() > 0.8  # they fixate, then jump
     assert not eye_angles(still, Gaze(flicks=0.0), times, 60.0).any()
     assert not np.array_equal(flicks, eye_angles(still, Gaze(flicks=1.0, seed=1), times, 60.0))

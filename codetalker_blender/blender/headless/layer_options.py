@@ -11,7 +11,9 @@ from ...errors import UserError
 from ..retargeting.follow import pause
 
 #: Flag -> the property that it switches on.
-SWITCHES = {"blinks": "use_blinks", "head-motion": "use_head", "gaze": "use_gaze"}
+_LAYERS = {"blinks": "use_blinks", "head-motion": "use_head", "gaze": "use_gaze"}
+#: All flags without a value.
+SWITCHES = (*_LAYERS, "look-at-camera")
 #: Flag -> the property that takes its number, and what it is.
 NUMBERS = {
     "blink-rate": ("blink_rate", "blinks per minute"),
@@ -21,18 +23,20 @@ NUMBERS = {
     "gaze-flicks": ("gaze_flicks", "size of the eyes' small jumps"),
 }
 #: All that a row of a batch may set.
-OPTIONS = (*SWITCHES, *NUMBERS, "layer-seed", "turned")
+OPTIONS = (*SWITCHES, *NUMBERS, "layer-seed", "turned", "look-at")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags; what is not given stays as the object has it."""
     group = parser.add_argument_group("layers", "on top of the animation; the default is the object's own")
-    for flag in SWITCHES:
+    for flag in _LAYERS:
         group.add_argument(f"--{flag}", action="store_true", help=f"lay {flag.replace('-', ' ')} on top")
     for flag, (_, what) in NUMBERS.items():
         group.add_argument(f"--{flag}", type=float, metavar="X", help=what)
     group.add_argument("--layer-seed", type=int, metavar="N", help="of all three layers")
     group.add_argument("--turned", metavar="NAME", help="the object that turns the head (default: the mesh)")
+    group.add_argument("--look-at", metavar="NAME", help="the object that the gaze holds")
+    group.add_argument("--look-at-camera", action="store_true", help="the gaze holds the scene's camera")
 
 
 def apply(options: argparse.Namespace, target: bpy.types.Object) -> None:
@@ -62,7 +66,24 @@ def apply(options: argparse.Namespace, target: bpy.types.Object) -> None:
                 "Name an empty or a mesh after --turned.",
             )
         values["head_object"] = turned
-    values |= {name: True for flag, name in SWITCHES.items() if given[flag.replace("-", "_")]}
+    values |= _looked_at(options, target)
+    values |= {name: True for flag, name in _LAYERS.items() if given[flag.replace("-", "_")]}
     with pause():  # the run that comes writes them
         for name, value in values.items():
             setattr(settings, name, value)
+
+
+def _looked_at(options: argparse.Namespace, target: bpy.types.Object) -> dict[str, object]:
+    """The settings of whom the eyes look at, as far as they are given.  Raises UserError."""
+    if options.look_at is None:
+        return {"gaze_at": "CAMERA"} if options.look_at_camera else {}
+    if options.look_at_camera:
+        raise UserError("Whom the eyes look at is not clear.", "Give --look-at or --look-at-camera.")
+    found: bpy.types.Object | None = bpy.data.objects.get(options.look_at)
+    if found is None or found == target:
+        raise UserError(
+            f"The eyes of '{target.name}' cannot look at '{options.look_at}': "
+            f"{'there is no such object' if found is None else 'it is the face itself'}.",
+            "Name another object after --look-at.",
+        )
+    return {"gaze_at": "OBJECT", "gaze_object": found}

@@ -74,10 +74,10 @@ def apply(
 ) -> None:
     """Let the head turn as it shall; where it shall not, or another one shall, it is as it was."""
     settings = obj.codetalker.layers
-    former = settings.turned
     wanted = head.obj if head is not None else None
-    if former is not None and former != wanted and _is_ours(former, obj):
-        turning.release(former)
+    turned = former(obj)
+    if turned is not None and turned != wanted:
+        turning.release(turned)
     if wanted is not None:
         settings.turned = wanted
     else:
@@ -85,6 +85,12 @@ def apply(
     if head is not None and rotations is not None:
         turns = head.turns(rotations, start_frame)
         turning.turn(head.obj, obj.name, turns, nla=obj.codetalker.use_nla)
+
+
+def former(obj: bpy.types.Object) -> bpy.types.Object | None:
+    """What the object's head layer turns now."""
+    turned: bpy.types.Object | None = obj.codetalker.layers.turned
+    return turned if turned is not None and _is_ours(turned, obj) else None
 
 
 def _is_ours(head: bpy.types.Object, obj: bpy.types.Object) -> bool:

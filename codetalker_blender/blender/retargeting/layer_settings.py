@@ -37,6 +37,10 @@ def _can_turn(group: CODETALKER_PG_layers, obj: bpy.types.Object) -> bool:
     return obj.type != "ARMATURE"
 
 
+def _can_be_looked_at(group: CODETALKER_PG_layers, obj: bpy.types.Object) -> bool:
+    return obj != group.id_data
+
+
 class CODETALKER_PG_layers(bpy.types.PropertyGroup):
     if TYPE_CHECKING:
         use_blinks: bool
@@ -49,6 +53,8 @@ class CODETALKER_PG_layers(bpy.types.PropertyGroup):
         head_object: bpy.types.Object | None
         turned: bpy.types.Object | None
         use_gaze: bool
+        gaze_at: str
+        gaze_object: bpy.types.Object | None
         gaze_amount: float
         gaze_flicks: float
         gaze_seed: int
@@ -95,6 +101,24 @@ class CODETALKER_PG_layers(bpy.types.PropertyGroup):
         )
         use_gaze: _switch(
             "Gaze", "Let the eyes hold whom they look at while the head moves, and flick a little"
+        )
+        gaze_at: bpy.props.EnumProperty(
+            name="Look At",
+            description="Whom the eyes look at, from where each of them is, in every frame",
+            items=(
+                ("AHEAD", "Straight Ahead", "What lies far ahead of the face as it stands at rest"),
+                ("CAMERA", "Scene Camera", "The scene's camera, also where markers switch to another one"),
+                ("OBJECT", "Object", "The origin of an object, which may move"),
+            ),
+            options=set(),
+            update=rewrite,
+        )
+        gaze_object: bpy.props.PointerProperty(
+            name="Object",
+            description="Object whose origin the eyes look at",
+            type=bpy.types.Object,
+            poll=_can_be_looked_at,
+            update=rewrite,
         )
         gaze_amount: _amount(
             "Hold", "How much of the head's turn the eyes take back; 1 is all of it", soft_max=1.0

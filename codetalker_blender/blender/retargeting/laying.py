@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 from ...contracts import FloatArray, ShapeWeights
 from ...errors import TargetError
 from ...face import layers
+from ...face.blendshapes import Blendshapes
 from ...face.blinks import Blinks
 from ...face.compact import Basis
-from ...face.gaze import Gaze
+from ...face.gaze import Gaze, Sight
 from ...face.head_motion import HeadMotion
-from . import bases
+from . import bases, eyes, sight
 from .head import Head, find
+
+#: Whom the eyes miss in more than this share of the frames is worth a sentence.
+_OFTEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -46,11 +50,17 @@ class Laid:
 
 
 def lay(
-    obj: bpy.types.Object, motion: Basis, template: FloatArray, loudness: FloatArray, fps: float
+    obj: bpy.types.Object,
+    motion: Basis,
+    template: FloatArray,
+    loudness: FloatArray,
+    fps: float,
+    start_frame: float,
 ) -> Laid | None:
     """What the object's settings lay on a tuned motion; None where all is off.
 
     motion, template: metres, on the model's face; loudness: of the sound
+    start_frame: scene frame of the motion's first
     """
     wanted = layers_of(obj)
     if not wanted:
@@ -67,12 +77,37 @@ def lay(
             closure = layers.closure_of(motion, shapes)
         except TargetError:
             notes.append("Blinks and gaze are left out: there are no shapes of this model's face.")
-    laid = layers.lay(wanted, loudness, closure, fps)
+    frames = start_frame + np.arange(len(motion.weights))
+    seen: Sight | str | None = None
+    if shapes is not None and wanted.gaze is not None and sight.looks_at_something(obj):
+        seen = _seen(obj, found, template, shapes, frames.tolist())
+    if isinstance(seen, str):
+        notes.append(seen)
+        seen = None
+    laid = layers.lay(wanted, loudness, closure, fps, seen)
+    if seen is not None and laid.out_of_reach > _OFTEN:
+        notes.append(
+            f"Whom the eyes look at is beyond their reach in {laid.out_of_reach:.0%} of the frames: there "
+            "they go as far as they can, and look ahead where it is behind the head."
+        )
     basis = None
     if shapes is not None:
         added = layers.beside(laid.weights, closure)
         basis = Basis(added.values, shapes.chosen(laid.weights.names).offsets)
     return Laid(laid.weights, basis, found, laid.head, " ".join(notes))
+
+
+def _seen(
+    obj: bpy.types.Object, head: Head | None, template: FloatArray, shapes: Blendshapes, frames: list[float]
+) -> Sight | str:
+    """Whom the eyes look at, or a sentence why they look straight ahead."""
+    at = sight.targets(obj, frames)
+    if isinstance(at, str):
+        return at
+    own = eyes.find(obj, template, shapes)
+    if own is None:
+        return f"Where the eyes of '{obj.name}' are is not known, so they look straight ahead."
+    return sight.find(obj, head, own, at, frames)
 
 
 def layers_of(obj: bpy.types.Object) -> layers.Layers:
@@ -89,4 +124,5 @@ def settings_text(obj: bpy.types.Object) -> str:
     """All that layers depend on, for comparing; "" where they are off."""
     wanted = layers_of(obj)
     turned = obj.codetalker.layers.head_object if wanted.head is not None else None
-    return f" {wanted} {turned.name if turned is not None else ''}" if wanted else ""
+    at = sight.settings_text(obj) if wanted.gaze is not None else ""
+    return f" {wanted} {turned.name if turned is not None else ''}{at}" if wanted else ""

@@ -146,7 +146,7 @@ def tuned_motion(obj: bpy.types.Object, placed: Placed) -> existing.Motion:
     take = takes.unpack(placed.packed)
     tuned = tune(take.basis, take.regions, take.fps, settings_of(obj))
     start = placed.start_frame + tuned.late_frames
-    laid = laying.lay(obj, tuned.basis, take.template, take.loudness, take.fps)
+    laid = laying.lay(obj, tuned.basis, take.template, take.loudness, take.fps, start)
     seen = region_weights(take.regions, SEEN)
     return existing.Motion(tuned.basis, take.template, take.regions.mid_lips, take.fps, start, laid, seen)
 

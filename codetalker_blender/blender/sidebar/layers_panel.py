@@ -6,13 +6,14 @@ import bpy
 
 from ..layout import for_properties
 from .base import SidebarPanel
+from .operators import CODETALKER_OT_rewrite
 from .panels import CODETALKER_PT_generate
 
 #: The switch of each layer, and what it brings along.
 LAYERS = {
     "use_blinks": ("blink_rate", "blink_amount", "blink_seed"),
     "use_head": ("head_object", "head_amount", "head_seed"),
-    "use_gaze": ("gaze_amount", "gaze_flicks", "gaze_seed"),
+    "use_gaze": ("gaze_at", "gaze_object", "gaze_amount", "gaze_flicks", "gaze_seed"),
 }
 
 
@@ -34,4 +35,8 @@ class CODETALKER_PT_layers(SidebarPanel):
             column.prop(group, switch)
             if getattr(group, switch):
                 for name in values:
-                    column.prop(group, name)
+                    if name != "gaze_object" or group.gaze_at == "OBJECT":
+                        column.prop(group, name)
+        if group.use_gaze and group.gaze_at != "AHEAD":
+            # Nothing tells when the camera has been moved.
+            layout.operator(CODETALKER_OT_rewrite.bl_idname, icon="FILE_REFRESH")
