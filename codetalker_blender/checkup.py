@@ -23,7 +23,8 @@ from .installation.masking import masked
 from .installation.pins import engine_pins, extension_version
 from .installation.probe import probe
 from .installation.source import CUDA_INDEX_EXAMPLE
-from .job.client import JobClient, JobError
+from .job.client import JobClient
+from .job.failures import JobError
 from .job.process import worker_environment
 from .model_files import FACE_FILE, WEIGHTS_FILE, read_card, verify_file
 

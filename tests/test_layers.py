@@ -45,7 +45,10 @@ def layer(own: frozenset[str], foreign: str = "", lazily: str = "") -> Layer:
 
 
 BLENDER_BELOW = BOTTOM | frozenset(
-    "face batch installation checkup job.client job.process job.host job.estimate job.messages".split()
+    (
+        "face batch installation checkup "
+        "job.client job.process job.host job.estimate job.messages job.failures"
+    ).split()
 )
 BLENDER_FOREIGN = "numpy bpy bpy_extras bmesh mathutils gpu gpu_extras blf aud addon_utils bl_ui bl_operators"
 #: The files and folders of blender/, each with what it may import of those above it.
@@ -76,6 +79,7 @@ BLENDER = {
     )
     for name, above in BLENDER_FOLDERS.items()
 }
+JOB_BELOW = frozenset("job.messages job.failures job.job_files job.lines".split())
 #: Longest prefix wins: "job.worker" before "job"; "" is the package's own __init__.
 LAYERS = {
     "": layer(frozenset(), lazily="blender"),
@@ -86,18 +90,21 @@ LAYERS = {
     "street": layer(BOTTOM | {"engine", "face.curves"}, "numpy"),
     "official_import": layer(BOTTOM | {"street", "engine", "face"}),
     "installation": layer(BOTTOM | {"installation"}),
-    "checkup": layer(BOTTOM | {"installation", "job.client", "job.process"}, "numpy"),
+    "checkup": layer(BOTTOM | {"installation", "job.client", "job.failures", "job.process"}, "numpy"),
     "batch": layer(BOTTOM | {"batch"}),
     "batch.cluster": layer(BOTTOM | {"batch"}, lazily="ray"),
     "cli": layer(BOTTOM | {"street", "engine", "face", "batch", "checkup"}, "numpy"),
     "__main__": layer(BOTTOM | {"cli", "street", "engine", "face"}, "numpy"),
     "job": layer(frozenset()),
-    "job.messages": layer(BOTTOM, "numpy"),
-    "job.process": layer(BOTTOM | {"job.messages"}),
-    "job.client": layer(BOTTOM | {"job.messages", "job.process"}, "numpy", lazily="job.worker street"),
+    "job.messages": layer(BOTTOM),
+    "job.failures": layer(BOTTOM | {"job.messages"}),
+    "job.job_files": layer(BOTTOM | {"job.messages"}, "numpy"),
+    "job.lines": layer(BOTTOM | {"job.job_files", "job.messages"}),
+    "job.process": layer(BOTTOM | {"job.lines", "job.messages"}),
+    "job.client": layer(BOTTOM | JOB_BELOW | {"job.process"}, lazily="job.worker street"),
     "job.host": layer(BOTTOM | {"job.client"}),
     "job.estimate": layer(frozenset()),
-    "job.worker": layer(BOTTOM | {"job.messages", "street", "official_import", "engine", "face"}, "numpy"),
+    "job.worker": layer(BOTTOM | JOB_BELOW | {"street", "official_import", "engine", "face"}),
     **BLENDER,
     "blender": layer(BLENDER_BELOW | {"blender"}, BLENDER_FOREIGN),
 }

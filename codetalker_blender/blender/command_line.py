@@ -26,7 +26,7 @@ from ..batch import worker as batch_worker
 from ..batch.tasks import Program
 from ..disk import explained
 from ..errors import Cancelled, UserError
-from ..job.client import JobError
+from ..job.failures import JobError
 from ..standard_streams import own_stdout
 from .bundles import imports, library
 from .headless import clip, demo

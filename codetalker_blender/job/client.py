@@ -20,7 +20,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .. import errors
 from ..contracts import (
     CancelCheck,
     EngineFacts,
@@ -31,7 +30,10 @@ from ..contracts import (
     never_cancelled,
     no_progress,
 )
+from ..errors import Cancelled
 from . import messages
+from .failures import error_of, failed_of
+from .job_files import take_frames, take_result
 from .process import FOLDER_PREFIX, WorkerProcess
 
 if TYPE_CHECKING:
@@ -40,29 +42,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MODES = ("worker", "inside")
-#: What a client can be asked to do.
-Task = messages.Task
 
 #: Longer than the worker's own patience with a cancelled job.
 _KILL_AFTER_S = 5.0
 #: How long ``close`` waits for the worker to end by itself.
 _CLOSE_S = 1.0
-
-
-class JobError(Exception):
-    """A job failed by a bug; ``traceback`` is for the log."""
-
-    def __init__(self, message: str, traceback: str) -> None:
-        super().__init__(message)
-        self.traceback = traceback
-
-
-def error_of(failed: messages.Failed) -> Exception:
-    """The exception that a Failed message stands for: the same UserError, or JobError for a bug."""
-    kind = getattr(errors, failed.kind, None)
-    if isinstance(kind, type) and issubclass(kind, errors.UserError):
-        return kind(failed.message, failed.hint)
-    return JobError(failed.message, failed.traceback)
 
 
 class JobClient:
@@ -104,7 +88,7 @@ class JobClient:
         process = self._process
         return process.pid if process is not None and process.alive else None
 
-    def start(self, request: Task, sink: FrameSink | None = None) -> None:
+    def start(self, request: messages.Task, sink: FrameSink | None = None) -> None:
         """Begin a job; returns at once.  RuntimeError when one is running.
 
         sink: takes frames while the others are still being made; called in the background thread
@@ -167,7 +151,7 @@ class JobClient:
     ) -> Motion:
         """Start a job and wait for its motion.
 
-        Raises the job's UserError, errors.Cancelled, or JobError for a bug.
+        Raises the job's UserError, Cancelled, or JobError for a bug.
         """
         final = self._finish(request, progress, cancelled)
         assert isinstance(final, messages.Done)  # what a GenerateRequest ends with
@@ -180,7 +164,7 @@ class JobClient:
         return final.facts
 
     def _finish(
-        self, request: Task, progress: Progress, cancelled: CancelCheck
+        self, request: messages.Task, progress: Progress, cancelled: CancelCheck
     ) -> messages.Done | messages.Checked | messages.Imported:
         self.start(request)
         try:
@@ -198,7 +182,7 @@ class JobClient:
                     case messages.Done() | messages.Checked() | messages.Imported():
                         return message
                     case messages.Cancelled():
-                        raise errors.Cancelled
+                        raise Cancelled
                     case messages.Failed():
                         raise error_of(message)
         finally:
@@ -219,14 +203,14 @@ class JobClient:
 
     # --- in the background thread ---
 
-    def _host(self, target: Callable[[Task], messages.Said], request: Task) -> None:
+    def _host(self, target: Callable[[messages.Task], messages.Said], request: messages.Task) -> None:
         try:
             final = target(request)
         except Exception as error:  # noqa: BLE001 - the caller waits for a final message
-            final = _as_failed(error)
+            final = failed_of(error)
         self._inbox.put(final)
 
-    def _inside(self, request: Task) -> messages.Said:
+    def _inside(self, request: messages.Task) -> messages.Said:
         from ..street import ModelCache  # noqa: PLC0415 - the engine's libraries, in this thread
         from .worker import examine, perform  # noqa: PLC0415
 
@@ -251,14 +235,14 @@ class JobClient:
     def _show(self, frames: messages.Frames) -> None:
         """Hand frames to whoever wants to see them; the job does without, if that fails."""
         try:
-            offsets = messages.take_frames(frames)
+            offsets = take_frames(frames)
             if self._sink is not None and not self._cancelled.is_set():
                 self._sink(frames.start, offsets)
         except Exception:
             log.exception("Frames cannot be shown while the others are made")
             self._sink = None
 
-    def _in_worker(self, request: Task) -> messages.Said:
+    def _in_worker(self, request: messages.Task) -> messages.Said:
         kept = self._process is not None and self._process.alive
         if not kept:
             self._replace_process()
@@ -273,7 +257,7 @@ class JobClient:
             return messages.Cancelled()
         return self._worker().obituary()
 
-    def _ask(self, request: Task) -> tuple[bool, messages.Said | None]:
+    def _ask(self, request: messages.Task) -> tuple[bool, messages.Said | None]:
         """Send the request and pass its progress on: (did the worker say anything, its final message).
 
         The final message is None when the worker ended without one.
@@ -306,15 +290,7 @@ class JobClient:
 
 def _final(reply: messages.LastReply) -> messages.Said:
     """A job's last word as the caller gets it.  Raises ProtocolError when its result is no motion."""
-    return messages.take(reply) if isinstance(reply, messages.Written) else reply
-
-
-def _as_failed(error: Exception) -> messages.Failed:
-    if isinstance(error, errors.UserError):
-        return messages.Failed(error.message, error.hint, type(error).__name__)
-    from .worker import describe_bug  # noqa: PLC0415 - light; only for a bug
-
-    return describe_bug(error)
+    return take_result(reply) if isinstance(reply, messages.Written) else reply
 
 
 def _close_if_alive(reference: weakref.ref[JobClient]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from .. import errors
-from . import messages
+from . import lines, messages
 
 #: How the names of job folders begin.
 FOLDER_PREFIX = "codetalker-"
@@ -81,7 +81,7 @@ class WorkerProcess:
 
     def send(self, message: messages.Request) -> None:
         """Write one message; a process that is gone is noticed when its replies end.  Raises OutputError."""
-        line = messages.encode(message, self.folder)
+        line = lines.encode(message, self.folder)
         with self._lock:
             stdin = _pipe(self._popen.stdin)
             if not stdin.closed:
@@ -100,7 +100,7 @@ class WorkerProcess:
             if not line.endswith(b"\n"):
                 break  # it died in mid-sentence
             try:
-                message = messages.decode(line, self.folder)
+                message = lines.decode(line, self.folder)
             except messages.ProtocolError:
                 # What start-up files of that Python print comes before the worker takes stdout over.
                 if self._ready:
@@ -115,22 +115,22 @@ class WorkerProcess:
     def obituary(self) -> messages.Failed:
         """Why the process ended in mid-job."""
         status = self._popen.wait()
-        lines = (
+        last_lines = (
             self._log.read_text("utf-8", "replace").splitlines()[-_LOG_LINES:] if self._log.exists() else []
         )
         how = f"with exit status {status}"
         if status < 0:
             how = f"by signal {-status} ({signal.Signals(-status).name})"
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+        last = next((line.strip() for line in reversed(last_lines) if line.strip()), "")
         # The system's own way to make room is to kill; C++ libraries end themselves.
-        full = status in (-9, 137) or any("bad_alloc" in line for line in lines)
+        full = status in (-9, 137) or any("bad_alloc" in line for line in last_lines)
         return messages.Failed(
             message=f"The model's process ended {how}{': ' + last[:300] if last else ''}.",
             hint="It probably ran out of memory: close other programs or use a shorter range of the sound."
             if full
             else f"Check the Python that runs the model ('{self._python}').",
             kind="EngineError",
-            traceback="\n".join(lines),
+            traceback="\n".join(last_lines),
         )
 
     def close_stdin(self) -> None:

@@ -17,6 +17,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,7 +28,8 @@ from ..face.model_shapes import keep_shapes
 from ..face.shape_transfer import carry_to_face
 from ..model_files import read_card, read_face
 from ..official_import import import_official
-from . import messages
+from . import job_files, lines, messages
+from .failures import failed_of
 
 #: Progress messages are at least this far apart, but for the first and the last of a stage.
 PROGRESS_INTERVAL_S = 0.1
@@ -53,11 +55,11 @@ def perform(
     folder: the job's, for the result; frames: whether Frames are wanted
     """
     stages = _Stages(emit)
-    path = messages.result_file(folder)
+    path = job_files.result_file(folder)
 
     def show(start: int, offsets: FloatArray) -> None:
         try:
-            emit(messages.write_frames(folder, start, offsets))
+            emit(job_files.write_frames(folder, start, offsets))
         except OutputError as error:  # the result may still find room
             sys.stderr.write(f"{error}\n")
 
@@ -74,33 +76,19 @@ def perform(
         emit(messages.Written(path, report))
     except Cancelled:
         emit(messages.Cancelled())
-    except UserError as error:
-        emit(messages.Failed(error.message, error.hint, type(error).__name__))
     except MemoryError as error:  # beyond those that the street explains
-        full = EngineError("The memory is full.", street.MEMORY_HINT)
-        emit(messages.Failed(full.message, full.hint, type(full).__name__, describe_bug(error).traceback))
+        full = failed_of(EngineError("The memory is full.", street.MEMORY_HINT))
+        emit(replace(full, traceback=failed_of(error).traceback))
     except Exception as error:  # noqa: BLE001 - a bug must reach the user's log, not end the worker
-        emit(describe_bug(error))
+        emit(failed_of(error))
 
 
 def examine(check: messages.Check, emit: Emit) -> None:
     """Tell what this Python has; emits exactly one of Checked, Failed."""
     try:
         emit(messages.Checked(street.examine(check.device)))
-    except UserError as error:
-        emit(messages.Failed(error.message, error.hint, type(error).__name__))
     except Exception as error:  # noqa: BLE001 - as in perform
-        emit(describe_bug(error))
-
-
-def describe_bug(error: BaseException) -> messages.Failed:
-    """An unforeseen error as a message: one line for the user, the traceback for the log."""
-    return messages.Failed(
-        message=f"Internal error: {type(error).__name__}: {' '.join(str(error).split())[:300]}",
-        hint="The console shows the details; please report them.",
-        kind=type(error).__name__,
-        traceback="".join(traceback.format_exception(error)),
-    )
+        emit(failed_of(error))
 
 
 def _keep_shapes(request: GenerateRequest, stages: _Stages) -> tuple[str, ...]:
@@ -197,7 +185,7 @@ class Worker:
             job.over.set()
 
     def _send(self, message: messages.Message) -> None:
-        line = messages.encode(message, self._folder)
+        line = lines.encode(message, self._folder)
         try:
             self._replies.write(line)
             self._replies.flush()
@@ -208,7 +196,7 @@ class Worker:
         latest: _Job | None = None
         try:
             for line in self._requests:
-                match messages.decode(line, self._folder):
+                match lines.decode(line, self._folder):
                     case messages.Generate(request, frames):
                         latest = _Job(request, frames)
                         self._jobs.put(latest)

@@ -16,7 +16,8 @@ from codetalker_blender import array_files
 from codetalker_blender.contracts import AudioSource, FloatArray, GenerateRequest, Motion
 from codetalker_blender.errors import AudioError, Cancelled, EngineError
 from codetalker_blender.job import messages
-from codetalker_blender.job.client import JobClient, JobError, error_of
+from codetalker_blender.job.client import JobClient
+from codetalker_blender.job.failures import JobError, error_of
 from codetalker_blender.job.process import worker_environment
 from tests.job.waiting import WAIT_S, gone, request, until_final, until_stage, worker_pid
 

@@ -18,8 +18,10 @@ pytest.importorskip("torch", reason="the engine needs torch")
 from codetalker_blender.contracts import ImportRequest
 from codetalker_blender.errors import BundleError, UserError
 from codetalker_blender.job import messages
-from codetalker_blender.job.client import JobClient, error_of
-from codetalker_blender.job.messages import ProtocolError, decode, encode
+from codetalker_blender.job.client import JobClient
+from codetalker_blender.job.failures import error_of
+from codetalker_blender.job.lines import decode, encode
+from codetalker_blender.job.messages import ProtocolError
 from codetalker_blender.model_files import read_card
 from tests.engine import golden
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import bpy
 
 from ...errors import Cancelled, UserError
-from ...job.client import JobError
+from ...job.failures import JobError
 from ..buttons import Button
 from ..preferences import engine_settings
 from . import imports, library

@@ -20,7 +20,8 @@ from ...contracts import ImportRequest, Progress, no_progress
 from ...errors import Cancelled, UserError
 from ...face.templates import read_templates
 from ...job import messages
-from ...job.client import JobClient, error_of
+from ...job.client import JobClient
+from ...job.failures import error_of
 from .. import compat
 from ..preferences import EngineSettings
 

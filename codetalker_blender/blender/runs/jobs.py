@@ -18,8 +18,9 @@ from pathlib import Path
 from ...contracts import Motion, Progress, no_progress
 from ...errors import Cancelled, EngineError
 from ...job import messages
-from ...job.client import JobClient, error_of
+from ...job.client import JobClient
 from ...job.estimate import Estimate, in_words
+from ...job.failures import error_of
 from ...job.host import Host
 from ..preferences import EngineSettings
 from . import generation

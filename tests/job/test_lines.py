@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from codetalker_blender.contracts import AudioSource, EngineFacts, GenerateRequest, Motion
-from codetalker_blender.job import messages
-from codetalker_blender.job.messages import ProtocolError, decode, encode
+from codetalker_blender.job import job_files, messages
+from codetalker_blender.job.lines import VERSION, decode, encode
+from codetalker_blender.job.messages import ProtocolError
 from codetalker_blender.motion_files import write_motion
 
 
@@ -56,11 +57,11 @@ def test_a_result_arrives_with_its_arrays(tmp_path: Path) -> None:
         30.0,
     )
     report = messages.Report({"audio": 0.5, "codes": 2.0}, "cpu", 5, ("The device 'cuda' failed.",))
-    path = messages.result_file(tmp_path)
+    path = job_files.result_file(tmp_path)
     write_motion(path, motion)
     arrived = decode(encode(messages.Written(path, report), tmp_path), tmp_path)
     assert isinstance(arrived, messages.Written)
-    done = messages.take(arrived)
+    done = job_files.take_result(arrived)
     np.testing.assert_array_equal(done.motion.offsets, motion.offsets)
     np.testing.assert_array_equal(done.motion.codes, motion.codes)
     assert (done.motion.fps, done.motion.model_fps, done.report) == (24.0, 30.0, report)
@@ -75,20 +76,20 @@ def test_whether_frames_are_wanted_arrives(tmp_path: Path, frames: bool) -> None
 
 def test_frames_arrive_and_their_file_goes(tmp_path: Path) -> None:
     offsets = np.random.default_rng(0).standard_normal((5, 9, 3)).astype(np.float32)
-    sent = messages.write_frames(tmp_path, 12, offsets)
+    sent = job_files.write_frames(tmp_path, 12, offsets)
     arrived = decode(encode(sent, tmp_path), tmp_path)
     assert arrived == sent and sent.start == 12
-    np.testing.assert_array_equal(messages.take_frames(sent), offsets)
+    np.testing.assert_array_equal(job_files.take_frames(sent), offsets)
     assert not list(tmp_path.iterdir())
-    wrong = messages.write_frames(tmp_path, 0, offsets[0])
+    wrong = job_files.write_frames(tmp_path, 0, offsets[0])
     with pytest.raises(ProtocolError, match="no offsets"):
-        messages.take_frames(wrong)
+        job_files.take_frames(wrong)
 
 
 def test_a_result_that_is_no_motion_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.npz").write_bytes(b"not an archive")
     with pytest.raises(ProtocolError, match="broken"):
-        messages.take(messages.Written(tmp_path / "broken.npz", messages.Report()))
+        job_files.take_result(messages.Written(tmp_path / "broken.npz", messages.Report()))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +112,7 @@ def test_the_small_ones(tmp_path: Path, message: messages.Message) -> None:
 
 
 def line(**values: object) -> bytes:
-    return json.dumps({"codetalker": messages.VERSION, **values}).encode() + b"\n"
+    return json.dumps({"codetalker": VERSION, **values}).encode() + b"\n"
 
 
 @pytest.mark.parametrize(
@@ -124,6 +125,7 @@ def line(**values: object) -> bytes:
         b'{"codetalker": 999, "type": "Cancel"}\n',
         line(type="Run"),
         line(type=None),
+        line(type=["Cancel"]),
         line(type="Cancel", now=True),
         line(type="Progress", stage="codes", done=1),
         line(type="Progress", stage="codes", done="1", total=2),
