@@ -14,10 +14,7 @@ ARKit shapes come back under ARKit's own names, however a file spells them.  Num
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,7 +23,8 @@ from numpy.typing import NDArray
 
 from ..contracts import ShapeWeights
 from ..errors import UserError
-from ..text_files import read_json, read_text, write_text
+from ..text_files import read_json, write_text
+from .csv_tables import Table, table_text
 from .shape_names import ARKIT, arkit_name
 from .timecodes import format_timecode, frames_of_timecodes
 
@@ -63,7 +61,7 @@ def write_live_link(path: Path, weights: ShapeWeights, rotations: Floats | None 
         [format_timecode(frame, weights.fps), str(_LIVE_LINK_COUNT), *map(_number, row)]
         for frame, row in enumerate(np.column_stack([*columns, turned]).tolist())
     ]
-    write_text(path, _csv_text(_LIVE_LINK_HEADER, rows))
+    write_text(path, table_text(_LIVE_LINK_HEADER, rows))
 
 
 def write_csv(path: Path, weights: ShapeWeights) -> None:
@@ -71,7 +69,7 @@ def write_csv(path: Path, weights: ShapeWeights) -> None:
     rows = [
         [repr(frame / weights.fps), *map(_number, row)] for frame, row in enumerate(weights.values.tolist())
     ]
-    write_text(path, _csv_text((_TIME, *weights.names), rows))
+    write_text(path, table_text((_TIME, *weights.names), rows))
 
 
 def write_json(path: Path, weights: ShapeWeights) -> None:
@@ -92,7 +90,7 @@ def read_weights(path: Path, fps: float | None = None) -> ShapeWeights:
     """
     if path.suffix.lower() == ".json":
         return _read_json(path)
-    table = _Table(path)
+    table = Table(path)
     if table.header[:1] == ["Timecode"]:
         return _read_live_link(table, fps)
     if any(name.startswith(_AUDIO2FACE_SHAPE) for name in table.header):
@@ -108,71 +106,11 @@ def read_weights(path: Path, fps: float | None = None) -> ShapeWeights:
 
 def read_live_link_rotations(path: Path) -> Floats:
     """(T, 9) of LIVE_LINK_ROTATIONS in a Live Link Face CSV, row by row.  Raises UserError."""
-    table = _Table(path)
+    table = Table(path)
     return table.numbers([table.column(name) for name in LIVE_LINK_ROTATIONS])
 
 
-class _Table:
-    """A CSV: a header of different names, then rows of as many fields."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        text = read_text(path)
-        if "\0" in text:
-            raise UserError(f"'{path}' cannot be read as CSV: it holds bytes that are no text.")
-        try:
-            lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
-        except csv.Error as error:
-            raise UserError(f"'{path}' cannot be read as CSV: {error}.") from error
-        if not lines:
-            raise UserError(f"'{path}' is empty.")
-        self.header = [name.strip() for name in lines[0]]
-        self.rows = lines[1:]
-        if len(set(self.header)) != len(self.header):
-            twice = next(name for name in self.header if self.header.count(name) > 1)
-            raise UserError(f"'{path}' has the column '{twice}' twice.")
-        if not self.rows:
-            raise UserError(f"'{path}' holds no frame: there is nothing below its first line.")
-        for number, row in enumerate(self.rows, start=2):
-            if len(row) != len(self.header):
-                raise UserError(
-                    f"'{path}', row {number}: it has {len(row)} fields where the first line has "
-                    f"{len(self.header)}.",
-                    "The file is cut short or changed; export it again.",
-                )
-
-    def column(self, name: str) -> int:
-        """Raises UserError when there is none of that name."""
-        if name not in self.header:
-            raise UserError(f"'{self.path}' lacks the column '{name}'.")
-        return self.header.index(name)
-
-    def numbers(self, columns: Sequence[int]) -> Floats:
-        """(rows, columns) of finite numbers."""
-        try:
-            found = np.array([[float(row[column]) for column in columns] for row in self.rows])
-        except ValueError:
-            found = None
-        if found is None or not np.isfinite(found).all():
-            raise self._refuse_number(columns)
-        return found.reshape(len(self.rows), len(columns))
-
-    def _refuse_number(self, columns: Sequence[int]) -> UserError:
-        for number, row in enumerate(self.rows, start=2):
-            for column in columns:
-                try:
-                    good = math.isfinite(float(row[column]))
-                except ValueError:
-                    good = False
-                if not good:
-                    return UserError(
-                        f"'{self.path}', row {number}, column '{self.header[column]}': '{row[column]:.40}' "
-                        "is no finite number."
-                    )
-        raise AssertionError("every number is finite")
-
-
-def _read_live_link(table: _Table, fps: float | None) -> ShapeWeights:
+def _read_live_link(table: Table, fps: float | None) -> ShapeWeights:
     shapes = [table.column(name) for name in _LIVE_LINK_SHAPES]
     table.column("BlendShapeCount")
     if unknown := [name for name in table.header if name not in _LIVE_LINK_HEADER]:
@@ -184,7 +122,7 @@ def _read_live_link(table: _Table, fps: float | None) -> ShapeWeights:
     return _at_every_frame(table.path, ARKIT, frames, values, rate)
 
 
-def _read_audio2face_csv(table: _Table, fps: float | None) -> ShapeWeights:
+def _read_audio2face_csv(table: Table, fps: float | None) -> ShapeWeights:
     columns = [place for place, name in enumerate(table.header) if name.startswith(_AUDIO2FACE_SHAPE)]
     names = [table.header[column].removeprefix(_AUDIO2FACE_SHAPE) for column in columns]
     times = table.numbers([table.column(_AUDIO2FACE_TIME)])[:, 0]
@@ -192,7 +130,7 @@ def _read_audio2face_csv(table: _Table, fps: float | None) -> ShapeWeights:
 
 
 def _evenly(
-    table: _Table, names: Sequence[str], times_s: Floats, values: Floats, fps: float | None
+    table: Table, names: Sequence[str], times_s: Floats, values: Floats, fps: float | None
 ) -> ShapeWeights:
     """Rows with times in seconds -> weights at an even rate."""
     if len(times_s) < 2:
@@ -295,11 +233,3 @@ def _disorder(path: Path, row: int) -> UserError:
 
 def _number(value: float) -> str:
     return f"{value:.7f}"
-
-
-def _csv_text(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    stream = io.StringIO(newline="")
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return stream.getvalue()

@@ -17,7 +17,8 @@ from codetalker_blender.contracts import FloatArray
 from codetalker_blender.face import registration, transfer
 from codetalker_blender.face.binding import Binding
 from codetalker_blender.face.blendshapes import demo_head_face, demo_head_shapes
-from codetalker_blender.face.weights import residual, solve_weights
+from codetalker_blender.face.residual import residual
+from codetalker_blender.face.weights import solve_weights
 from tests.face import heads
 from tests.face.known_weights import lively
 

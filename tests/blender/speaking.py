@@ -7,6 +7,7 @@ import numpy as np
 
 from codetalker_blender.blender import compat
 from codetalker_blender.blender.retargeting import tuning
+from codetalker_blender.blender.retargeting.outcomes import Outcome
 from codetalker_blender.blender.writing import takes
 from codetalker_blender.contracts import FaceMesh, FloatArray, Motion
 from codetalker_blender.model_files import ModelCard
@@ -44,7 +45,7 @@ def made_motion(frames: int = 20, seed: int = 0) -> FloatArray:
     return offsets
 
 
-def speak(obj: bpy.types.Object, offsets: FloatArray, start: int = START) -> tuning.Outcome:
+def speak(obj: bpy.types.Object, offsets: FloatArray, start: int = START) -> Outcome:
     """What a run of the model does with its motion."""
     motion = Motion(offsets, 24.0, np.zeros((1, 1), np.int32), 24.0)
     take = takes.capture(motion, sheet_face(), card())

@@ -16,6 +16,7 @@ import bpy
 
 from codetalker_blender import resources
 from codetalker_blender.blender.retargeting import existing, mapping, tuning
+from codetalker_blender.blender.retargeting.outcomes import Outcome
 from codetalker_blender.blender.runs import generation
 from codetalker_blender.blender.sidebar import mapping_panel
 from codetalker_blender.blender.writing import curves, owned_actions, takes
@@ -76,7 +77,7 @@ def head(blender: None) -> bpy.types.Object:
     return obj
 
 
-def speak(obj: bpy.types.Object) -> tuning.Outcome:
+def speak(obj: bpy.types.Object) -> Outcome:
     return tuning.write(obj, takes.Placed(take(), START))
 
 

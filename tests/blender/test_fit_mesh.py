@@ -24,6 +24,7 @@ from mathutils import Euler, Matrix
 from codetalker_blender import resources
 from codetalker_blender.blender.mesh import target
 from codetalker_blender.blender.retargeting import bindings, fit_preview, fitting, landmarks, tuning
+from codetalker_blender.blender.retargeting.outcomes import Outcome
 from codetalker_blender.blender.runs import generation
 from codetalker_blender.blender.runs.preview import Preview, portrait_of
 from codetalker_blender.blender.sidebar import fit_panel
@@ -117,7 +118,7 @@ def head(blender: None) -> bpy.types.Object:
     return obj
 
 
-def speak(obj: bpy.types.Object) -> tuning.Outcome:
+def speak(obj: bpy.types.Object) -> Outcome:
     return tuning.write(obj, takes.Placed(take(), START))
 
 

@@ -12,6 +12,7 @@ import bpy
 from mathutils import Euler, Matrix, Quaternion, Vector
 
 from codetalker_blender.blender.retargeting import tuning
+from codetalker_blender.blender.retargeting.outcomes import outcome_of
 from codetalker_blender.blender.writing import owned_actions, takes
 from codetalker_blender.contracts import LOUDNESS_HZ
 from codetalker_blender.face.blendshapes import demo_head_face
@@ -213,7 +214,7 @@ def test_a_head_of_another_kind_needs_to_be_told_what_turns(blender: None) -> No
     outcome = tuning.write(obj, takes.Placed(take(), START))
     assert outcome.warning is not None and "choose it as Turned" in outcome.warning
     obj.codetalker.layers.head_object = empty
-    assert tuning.outcome_of(obj).warning is None
+    assert outcome_of(obj).warning is None
     matrices = worlds(empty)
     assert max(matrix.to_quaternion().angle for matrix in matrices) > np.radians(0.5)
     assert all(matrix.translation.length < 1e-6 for matrix in matrices)

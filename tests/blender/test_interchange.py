@@ -16,6 +16,7 @@ import bpy
 
 from codetalker_blender.blender.interchange import exports, file_menus
 from codetalker_blender.blender.retargeting import mapping, tuning
+from codetalker_blender.blender.retargeting.outcomes import outcome_of
 from codetalker_blender.contracts import ShapeWeights
 from codetalker_blender.errors import OutputError
 from codetalker_blender.face.shape_names import ARKIT
@@ -78,7 +79,7 @@ def test_audio2faces_json_with_its_own_poses(head: bpy.types.Object, tmp_path: P
     path.write_text(f'{{"exportFps": 24, "facsNames": ["jawDrop"], "weightMat": [{rows}]}}')
     assert take_in(path, start_frame=START) == {"FINISHED"}
     np.testing.assert_allclose(values(head, "A25_Jaw_Open"), known().of("jawOpen"), atol=WRITTEN)
-    assert tuning.outcome_of(head).key_count == 1
+    assert outcome_of(head).key_count == 1
 
 
 def test_the_files_rate_becomes_the_scenes(head: bpy.types.Object, tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_the_files_rate_becomes_the_scenes(head: bpy.types.Object, tmp_path: Pat
     assert take_in(tmp_path / "ramp.csv") == {"FINISHED"}  # at the current frame
     found = values(head, "A25_Jaw_Open")
     np.testing.assert_allclose(found, np.arange(FRAMES) / 24.0, atol=1e-5)
-    assert tuning.outcome_of(head).frame_count == 24
+    assert outcome_of(head).frame_count == 24
 
 
 @pytest.mark.parametrize("use_nla", [False, True])

@@ -13,6 +13,7 @@ import bpy
 
 from codetalker_blender.blender.interchange import shape_weights
 from codetalker_blender.blender.retargeting import existing, tuning
+from codetalker_blender.blender.retargeting.outcomes import Outcome, outcome_of
 from codetalker_blender.blender.writing import takes
 from codetalker_blender.contracts import LOUDNESS_HZ, FloatArray, Motion, ShapeWeights
 from codetalker_blender.face.blendshapes import demo_head_face, demo_head_shapes
@@ -68,7 +69,7 @@ def add_shape_keys(obj: bpy.types.Object, prefix: str = "") -> None:
         block.value = 0.0
 
 
-def speak(obj: bpy.types.Object, output: str = "PER_FRAME", packed: bytes | None = None) -> tuning.Outcome:
+def speak(obj: bpy.types.Object, output: str = "PER_FRAME", packed: bytes | None = None) -> Outcome:
     obj.codetalker.output = output
     if output == "EXISTING":
         add_shape_keys(obj)
@@ -142,7 +143,7 @@ def test_compact_layers_are_keys_of_their_own(head: bpy.types.Object) -> None:
         *(f"CodeTalker {name}" for name in BLINKS),
         "CodeTalker 0001",
     ]
-    outcome = tuning.outcome_of(head)
+    outcome = outcome_of(head)
     assert outcome is not None and outcome.key_count == plain.key_count + 2
     assert outcome.error_mm == plain.error_mm
     blocks["CodeTalker eyeBlinkLeft"].mute = True
@@ -227,7 +228,7 @@ def test_another_models_face_says_that_it_has_no_shapes(obj: bpy.types.Object) -
     speaking.assert_shows(obj, motion)
     assert outcome.warning is not None and "no shapes of this model's face" in outcome.warning
     obj.codetalker.layers.use_blinks = False
-    assert tuning.outcome_of(obj).warning is None
+    assert outcome_of(obj).warning is None
 
 
 def test_a_take_keeps_the_loudness_in_little_room() -> None:

@@ -12,6 +12,7 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender.blender.retargeting import tuning
+from codetalker_blender.blender.retargeting.outcomes import Outcome
 from codetalker_blender.blender.sidebar import presets
 from tests.blender import scenes
 from tests.blender.speaking import made_motion, shown, speak
@@ -100,7 +101,7 @@ def test_an_animation_follows_a_preset_once(folder: Path, obj: bpy.types.Object)
     written: list[str] = []
     real = tuning.rewrite
 
-    def counting(target: bpy.types.Object, scene: bpy.types.Scene) -> tuning.Outcome:
+    def counting(target: bpy.types.Object, scene: bpy.types.Scene) -> Outcome:
         written.append(target.name)
         return real(target, scene)
 

@@ -17,15 +17,10 @@ from codetalker_blender.face.blendshapes import (
     demo_head_visemes,
 )
 from codetalker_blender.face.compact import Basis, factorise
+from codetalker_blender.face.residual import residual
+from codetalker_blender.face.shape_controls import ShapeControl, SolveSettings
 from codetalker_blender.face.tuning import soft_regions
-from codetalker_blender.face.weights import (
-    SEEN,
-    ShapeControl,
-    SolveSettings,
-    region_weights,
-    residual,
-    solve_weights,
-)
+from codetalker_blender.face.weights import SEEN, region_weights, solve_weights
 
 from .known_weights import lively, played, rms
 

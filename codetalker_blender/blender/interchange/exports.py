@@ -25,6 +25,7 @@ from ...face.weight_files import write_csv, write_json, write_live_link
 from ...motion_files import write_motion
 from .. import compat
 from ..retargeting import tuning
+from ..retargeting.outcomes import outcome_of
 from ..writing import takes
 from . import shape_weights
 
@@ -89,7 +90,7 @@ def finished(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> Performanc
     if refusal is not None:
         raise refusal
     assert obj is not None
-    outcome = tuning.outcome_of(obj)
+    outcome = outcome_of(obj)
     if outcome is None:
         raise TargetError(
             f"The animation of '{obj.name}' is from another version of this extension.",

@@ -14,13 +14,14 @@ from ...face.curves import resample_offsets
 from ...face.names import NameMapping, as_shapes, key_weights
 from ..mesh import target as targets
 from ..retargeting import existing, mapping, rig_values, tuning
+from ..retargeting.outcomes import Outcome
 from ..sound import strips
 from ..writing import animation, keys, takes
 
 
 def place(
     obj: bpy.types.Object, scene: bpy.types.Scene, weights: ShapeWeights, start_frame: int
-) -> tuple[tuning.Outcome, str]:
+) -> tuple[Outcome, str]:
     """Let the mapped keys of an object and its companions follow weights, in place of our animation.
 
     weights: at any rate, under any names that the automatic mapping reads as shapes of the object's set

@@ -20,13 +20,14 @@ from ...errors import TargetError, UserError
 from ...face.blendshapes import demo_head_face, is_demo_template
 from ...face.heat import COLOURS, Heat, heat_of
 from ...face.model_shapes import template_of
-from ...face.weights import Residual
+from ...face.residual import Residual
 from ...model_files import read_card, read_face
 from ..bundles import models
 from ..buttons import Button
 from ..preferences import models_folder
 from ..writing import takes
 from . import existing, tuning
+from .outcomes import outcome_of
 
 #: The custom property of what we added; of the object it names the target.
 MARK = "codetalker_error"
@@ -80,7 +81,7 @@ def obstacle(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> TargetErro
     if refusal is not None:
         return refusal
     assert obj is not None
-    outcome = tuning.outcome_of(obj)
+    outcome = outcome_of(obj)
     if obj.codetalker.output != "EXISTING" or outcome is None or outcome.rms_mm is None:
         return TargetError(
             f"'{obj.name}' has no animation of Existing Keys.", "Choose that Output and generate."

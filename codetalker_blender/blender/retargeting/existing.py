@@ -23,7 +23,9 @@ from ...face.blendshapes import Blendshapes
 from ...face.compact import Basis
 from ...face.layers import joined
 from ...face.names import key_weights
-from ...face.weights import Residual, ShapeControl, SolveSettings, residual, solve_weights
+from ...face.residual import Residual, residual
+from ...face.shape_controls import ShapeControl, SolveSettings
+from ...face.weights import solve_weights
 from ...model_files import ModelCard
 from ..mesh import target as targets
 from ..mesh.readiness import Fit

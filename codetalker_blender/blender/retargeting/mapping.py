@@ -13,8 +13,8 @@ import bpy
 
 from ...face import layers
 from ...face.names import Drive, Match, NameMapping, match, merged
+from ...face.shape_controls import ShapeControl
 from ...face.shape_names import ARKIT, VISEMES
-from ...face.weights import ShapeControl
 from ..writing import keys
 
 #: The sets of shapes: identifier -> its name in sentences, and its shapes.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 
 import bpy
 import numpy as np
@@ -28,64 +28,13 @@ from ..writing import animation, keys, rig_animation, takes
 from ..writing.rig_animation import ChannelValues
 from ..writing.takes import Placed
 from . import bindings, existing, head, laying, mapping, rig_rules
+from .outcomes import Outcome, outcome_of, report
 
 log = logging.getLogger(__name__)
 #: The property of ``object.codetalker`` that belongs to a region: strength, smoothing.
 SLIDERS = {name: (f"strength_{name}", f"smoothing_{name}") for name in SEEDS}
 #: All sliders.
 TUNING = (*(name for pair in SLIDERS.values() for name in pair), "closure", "offset_s")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What was written.
-
-    key_count: shape keys of ours, without the closing rest key, or keys of the animator's that are driven
-    channel_count: curves of the rig's bones and custom properties
-    error_mm: largest distance of a vertex from the tuned motion, on the model's own face; None for
-        Per Frame, which has none
-    rms_mm: root mean square of those distances; only for Existing Keys
-    notes: sentences about what the animator should know, one per line
-    max_error_mm: what was asked for
-    start_frame, frame_count: where it plays
-    regions: those that the model's face has; has_mid_lips: whether its mid-lips are marked
-    fitted: whether a fit led a mesh of another topology
-    settings: what the object's settings were
-    """
-
-    key_count: int
-    channel_count: int
-    error_mm: float | None
-    rms_mm: float | None
-    notes: str
-    max_error_mm: float
-    start_frame: float
-    frame_count: int
-    regions: tuple[str, ...]
-    has_mid_lips: bool
-    fitted: bool
-    settings: str
-
-    def __str__(self) -> str:
-        written = f"{self.key_count} keys" if self.key_count or not self.channel_count else ""
-        if self.channel_count:
-            written += f"{' and ' if written else ''}{self.channel_count} curves of the rig"
-        if self.error_mm is None:
-            return written
-        if self.rms_mm is not None:
-            return f"{written}, which miss {self.rms_mm:.2f} mm RMS, {self.error_mm:.1f} mm at most"
-        return f"{written}, at most {self.error_mm:.3f} mm off"
-
-    @property
-    def warning(self) -> str | None:
-        """A sentence when the error bound could not be kept, or keys could not follow."""
-        notes = self.notes.replace("\n", " ") or None
-        if self.rms_mm is not None or self.error_mm is None or self.error_mm <= self.max_error_mm:
-            return notes
-        return f"{notes} " * bool(notes) + (
-            f"The error is {self.error_mm:.4f} mm where at most {self.max_error_mm:.4f} mm was asked for: "
-            "it is as small as Blender's numbers allow."
-        )
 
 
 def settings_of(obj: bpy.types.Object) -> Tuning:
@@ -104,7 +53,7 @@ def write(obj: bpy.types.Object, placed: Placed) -> Outcome:
     frames, rig, outcome, laid = _frames(obj, placed)
     with _with_companions(obj, frames, rig, keep=False):
         animation.replace_animation(obj, frames[obj], nla=obj.codetalker.use_nla, take=placed)
-        _report(obj, outcome)
+        report(obj, outcome)
     _turn_head(obj, laid, outcome)
     return outcome
 
@@ -137,7 +86,7 @@ def write_values(
         fitted=False,
         settings=_settings_text(obj),
     )
-    _report(obj, outcome)
+    report(obj, outcome)
     return outcome
 
 
@@ -160,7 +109,7 @@ def rewrite(obj: bpy.types.Object, scene: bpy.types.Scene) -> Outcome:
     frames, rig, outcome, laid = _frames(obj, placed)
     with _with_companions(obj, frames, rig, keep=True):
         animation.update_animation(obj, frames[obj], nla=obj.codetalker.use_nla)
-        _report(obj, outcome)
+        report(obj, outcome)
     _turn_head(obj, laid, outcome)
     return outcome
 
@@ -210,22 +159,6 @@ def unanimated(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> TargetEr
     if refusal is None and not keys.is_animated(obj.data.shape_keys):
         refusal = TargetError(f"'{obj.name}' has no CodeTalker animation yet.", "Generate one first.")
     return refusal or targets.busy_mode(obj)
-
-
-def outcome_of(obj: bpy.types.Object) -> Outcome | None:
-    """What was written last, or None where nothing is."""
-    key = obj.data.shape_keys if isinstance(obj.data, bpy.types.Mesh) else None
-    if key is None or key.get(keys.MARK) is None or keys.REPORT not in key[keys.MARK]:
-        return None
-    values = key[keys.MARK][keys.REPORT].to_dict()
-    if set(values) != {item.name for item in fields(Outcome)}:
-        return None  # of another version
-    values["regions"] = tuple(values["regions"].split())
-    for name in ("has_mid_lips", "fitted"):
-        values[name] = bool(values[name])
-    for name in ("error_mm", "rms_mm"):
-        values[name] = values[name] if values[name] >= 0 else None
-    return Outcome(**values)
 
 
 def is_applied(obj: bpy.types.Object) -> bool:
@@ -381,15 +314,6 @@ def _together(first: Basis | None, second: Basis) -> Basis:
         np.concatenate([first.weights, second.weights], axis=1),
         np.concatenate([first.shapes, second.shapes]),
     )
-
-
-def _report(obj: bpy.types.Object, outcome: Outcome) -> None:
-    values = {**vars(outcome), "regions": " ".join(outcome.regions)}
-    for name in ("has_mid_lips", "fitted"):
-        values[name] = int(values[name])
-    for name in ("error_mm", "rms_mm"):
-        values[name] = -1.0 if values[name] is None else values[name]
-    obj.data.shape_keys[keys.MARK][keys.REPORT] = values
 
 
 def _settings_text(obj: bpy.types.Object) -> str:

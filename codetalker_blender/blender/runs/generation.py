@@ -25,6 +25,7 @@ from ..bundles import models
 from ..mesh import target as targets
 from ..preferences import engine_settings
 from ..retargeting import bases, bindings, error_map, existing, laying, tuning
+from ..retargeting.outcomes import Outcome
 from ..sound import sources, strips
 from ..writing import animation, keys, takes
 from . import styles
@@ -67,7 +68,7 @@ class Written:
     target: str
     first_frame: int
     last_frame: int
-    outcome: tuning.Outcome
+    outcome: Outcome
     #: Of the target against the model's face; 1 and 0 where it is not that face.
     scale: float
     residual_mm: float

@@ -5,7 +5,8 @@ from __future__ import annotations
 import bpy
 
 from ..layout import draw_text
-from ..retargeting import error_map, tuning
+from ..retargeting import error_map
+from ..retargeting.outcomes import outcome_of
 from .base import SidebarPanel
 from .mapping_panel import CODETALKER_PT_mapping
 
@@ -19,7 +20,7 @@ class CODETALKER_PT_error(SidebarPanel):
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         obj, face = context.scene.codetalker.target, error_map.shown()
-        outcome = tuning.outcome_of(obj)
+        outcome = outcome_of(obj)
         if outcome is not None and outcome.rms_mm is not None:
             draw_text(layout, context, str(outcome), "INFO")
         row = layout.row(align=True)

@@ -9,6 +9,7 @@ from ..bundles import models
 from ..layout import draw_text, for_properties
 from ..mesh.demo_head import CODETALKER_OT_add_demo_head
 from ..retargeting import tuning
+from ..retargeting.outcomes import outcome_of
 from ..runs import generation, jobs
 from ..setup.installation_operators import CODETALKER_OT_open_preferences
 from ..sound import sources
@@ -64,7 +65,7 @@ class CODETALKER_PT_tuning(SidebarPanel):
             return
         column = layout.column()
         column.enabled = refusal is None
-        group, outcome = obj.codetalker, tuning.outcome_of(obj)
+        group, outcome = obj.codetalker, outcome_of(obj)
         absent = [name for name in tuning.SLIDERS if outcome is not None and name not in outcome.regions]
         # a column's own heading is not drawn beside numbers
         for kind, heading in enumerate(("Strength", "Smoothing")):
@@ -139,7 +140,7 @@ def _draw_output(
     if obj.codetalker.output == "COMPACT":
         column.prop(obj.codetalker, "max_error_mm")
     column.prop(obj.codetalker, "use_nla")
-    outcome = tuning.outcome_of(obj)
+    outcome = outcome_of(obj)
     if outcome is not None:
         draw_text(column, context, str(outcome), "INFO")
         if outcome.warning:

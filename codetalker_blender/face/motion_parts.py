@@ -1,0 +1,39 @@
+"""A motion frame by frame or as a few shapes with their weights: the same questions to both.  Numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..contracts import FloatArray
+from .compact import Basis
+
+#: A motion frame by frame, (T, V, 3) metres, or as a few shapes with their weights.
+MotionLike = FloatArray | Basis
+
+#: Frames that are compared or projected at a time.
+_CHUNK_FRAMES = 128
+
+
+def frame_count(motion: MotionLike) -> int:
+    return len(motion.weights if isinstance(motion, Basis) else motion)
+
+
+def vertex_count(motion: MotionLike) -> int:
+    return (motion.shapes if isinstance(motion, Basis) else motion).shape[1]
+
+
+def chunks(motion: MotionLike) -> Iterator[tuple[slice, FloatArray]]:
+    """The motion's frames, flat (n, 3V), a few at a time."""
+    parts = [slice(first, first + _CHUNK_FRAMES) for first in range(0, frame_count(motion), _CHUNK_FRAMES)]
+    if isinstance(motion, Basis):
+        shapes = flat(motion.shapes)
+        yield from ((part, motion.weights[part] @ shapes) for part in parts)
+    else:
+        yield from ((part, flat(motion[part])) for part in parts)
+
+
+def flat(offsets: FloatArray) -> FloatArray:
+    """(N, V, 3) offsets -> (N, 3V) float32."""
+    return np.asarray(offsets, np.float32).reshape(len(offsets), -1)
