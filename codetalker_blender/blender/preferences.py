@@ -23,6 +23,8 @@ from ..job.process import worker_environment
 PACKAGE = __package__.rpartition(".")[0]
 #: Names the engine's Python where the preferences do not (render farms, tests).
 PYTHON_VARIABLE = "CODETALKER_ENGINE_PYTHON"
+#: The folder among Blender's data files where this is no extension.
+_OUTSIDE = "codetalker_blender"
 
 DEVICES = (
     ("auto", "Automatic", "The graphics card where torch can use it, else the processor"),
@@ -105,6 +107,11 @@ def user_folder() -> Path | None:
     if not PACKAGE.startswith("bl_ext."):
         return None
     return Path(bpy.utils.extension_path_user(PACKAGE))
+
+
+def data_folder() -> Path:
+    """Where this machine keeps what was computed: the extension's folder, or that of Blender's data files."""
+    return user_folder() or Path(bpy.utils.user_resource("DATAFILES", path=_OUTSIDE))
 
 
 def managed_environment() -> ManagedEnvironment:

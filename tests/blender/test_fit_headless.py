@@ -13,7 +13,8 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender.blender import compat
-from codetalker_blender.blender.retargeting import bindings
+from codetalker_blender.blender.preferences import data_folder
+from codetalker_blender.blender.retargeting import bindings, fitting
 from codetalker_blender.face.blendshapes import demo_head_face
 from tests.blender import scenes
 from tests.blender.conftest import write_buzz
@@ -65,3 +66,37 @@ def test_generate_and_batch_fit_where_it_is_needed(engine_python: str, blend: Pa
     assert bindings.kept_of(head) is not None
     rest = scenes.evaluated(head, -50)
     assert max(np.abs(scenes.evaluated(head, frame) - rest).max() for frame in range(1, 5)) > 0.01
+
+
+def kept_files() -> set[Path]:
+    return set((data_folder() / fitting.FOLDER).glob("*"))
+
+
+def test_the_same_mesh_in_another_file_is_not_fitted_again(
+    engine_python: str, blend: Path, tmp_path: Path
+) -> None:
+    """By its content: neither the .blend nor names matter."""
+    sound, out, before = tmp_path / "a.wav", tmp_path / "out", kept_files()
+    write_buzz(sound, 0.2)
+    head = bpy.data.objects["Head"]
+    head.data.vertices[0].co.x += 0.02  # no other test's
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend))
+    head.name, head.location.x = "Twin", 3.0
+    twin = tmp_path / "twin.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(twin))
+    rows = [{"name": path.stem, "audio": str(sound), "blend": str(path)} for path in (blend, twin)]
+    manifest = tmp_path / "rows.json"
+    manifest.write_text(json.dumps(rows))
+    done = command(engine_python, "batch", manifest, "--fit", "--output", out)
+    assert done.returncode == 0, done.stderr
+    assert len(kept_files() - before) == 1
+    seconds, packed = [], []
+    for name in ("head", "twin"):
+        report = json.loads((out / f"{name}.batch.json").read_text())["report"]
+        seconds.append(report["stages"]["fit"])
+        bpy.ops.wm.open_mainfile(filepath=str(out / f"{name}.blend"))
+        kept = bindings.kept_of(bpy.context.scene.codetalker.target)
+        assert kept is not None
+        packed.append(kept.packed)
+    assert seconds[1] < 0.3 * seconds[0], seconds
+    assert packed[0] == packed[1]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-import bpy
 import numpy as np
 
 from ...contracts import FloatArray
@@ -20,16 +19,15 @@ from ...face.model_shapes import kept_file, shapes_of, template_of
 from ...face.shape_transfer import check_face
 from ...model_files import FACE_FILE, ModelCard, read_face
 from ..bundles import models
-from ..preferences import user_folder
+from ..preferences import data_folder
 
-#: The folder of kept shapes, in the extension's own; outside an extension, in that of Blender's data files.
-FOLDER, OUTSIDE = "shapes", "codetalker_blender"
+#: The folder of kept shapes, in that of what this machine keeps.
+FOLDER = "shapes"
 
 
 def folder() -> Path:
     """Where shapes are kept; it need not exist."""
-    own = user_folder() or Path(bpy.utils.user_resource("DATAFILES", path=OUTSIDE))
-    return own / FOLDER
+    return data_folder() / FOLDER
 
 
 def check(model: Path, card: ModelCard) -> None:

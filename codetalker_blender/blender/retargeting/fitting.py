@@ -1,6 +1,8 @@
 """Fit the model's face to the scene's target: read the scene, compute without it, keep the result.
 
 read ─► Wanted ─► compute (no bpy, any thread) ─► Found ─► keep
+
+What was computed once on this machine is read again (face/fit_files.py), whichever .blend it was for.
 """
 
 from __future__ import annotations
@@ -8,24 +10,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 from numpy.typing import NDArray
 
-from ...contracts import FaceMesh, FloatArray, IntArray
+from ...contracts import FaceMesh
 from ...errors import TargetError
 from ...face import binding as ties
 from ...face import registration, transfer
 from ...face.binding import Binding
+from ...face.fit_files import KeptFit, Mesh, Question, keep_fit, kept_fit
 from ...face.model_shapes import template_of
 from ...face.quality import Quality
 from ...model_files import ModelCard
 from ..mesh import target as targets
+from ..preferences import data_folder
 from . import bindings, landmarks, mapping
 from .bindings import Kept
 
+#: The folder of kept fits, in that of what this machine keeps.
+FOLDER = "fits"
 MIRROR_HINT = "Its Mirror modifier makes half of it: apply that first, then fit again."
 
 
@@ -33,16 +40,12 @@ MIRROR_HINT = "Its Mirror modifier makes half of it: apply that first, then fit 
 class Shape:
     """A mesh at rest as the fit takes it.
 
-    uid: Blender's number for the object; points: (V, 3) float32, the mesh's own units and axes
-    triangles: (F, 3) int32
-    matrix: (4, 4) from there to the space of the target's mesh
+    uid: Blender's number for the object; mesh: in its own units and axes
     """
 
     uid: int
     name: str
-    points: FloatArray
-    triangles: IntArray
-    matrix: NDArray[np.float64]
+    mesh: Mesh
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Wanted:
     target, companions: the mesh of the head, and the character's others
     landmarks: those that the animator placed, (3,) in the target's mesh
     mirrored: only half of the target is there
+    kept_in: where fits are kept; it need not exist
     """
 
     face: FaceMesh
@@ -60,6 +64,7 @@ class Wanted:
     companions: tuple[Shape, ...]
     landmarks: Mapping[str, NDArray[Any]]
     mirrored: bool
+    kept_in: Path
 
 
 @dataclass(frozen=True)
@@ -76,14 +81,19 @@ class Found:
 
 def read(obj: bpy.types.Object, scene: bpy.types.Scene, face: FaceMesh, card: ModelCard) -> Wanted:
     """What the scene says.  Raises TargetError for a target that cannot be fitted, or need not be."""
-    if not len(face.triangles):
-        raise TargetError(
-            f"The face of the model '{card.name}' has no polygons to be fitted.", "Choose another."
-        )
     target = targets.read_target(obj, scene)
     if is_model_face(target, face, card):
         raise TargetError(
             f"'{obj.name}' is the model's own face already and needs no fit.", "Generate from audio at once."
+        )
+    return _wanted(obj, target, face, card)
+
+
+def _wanted(obj: bpy.types.Object, target: targets.Target, face: FaceMesh, card: ModelCard) -> Wanted:
+    """The same for a target that was read and needs a fit."""
+    if not len(face.triangles):
+        raise TargetError(
+            f"The face of the model '{card.name}' has no polygons to be fitted.", "Choose another."
         )
     others = []
     for other in mapping.companions(obj):
@@ -97,15 +107,37 @@ def read(obj: bpy.types.Object, scene: bpy.types.Scene, face: FaceMesh, card: Mo
         companions=tuple(others),
         landmarks=landmarks.placed(obj),
         mirrored=bool(mirrors),
+        kept_in=data_folder() / FOLDER,
     )
 
 
 def compute(wanted: Wanted) -> Found:
-    """Make the fit, which takes some ten seconds.  Touches no bpy.
+    """Make the fit, which takes some ten seconds, or read the one that is kept.  Touches no bpy.
 
     Raises TargetError, with the reasons, when the fit is too bad to be used.
     """
-    face, target = wanted.face, wanted.target
+    shapes = (wanted.target, *wanted.companions)
+    meshes = tuple(shape.mesh for shape in shapes)
+    question = Question(wanted.face, wanted.card.units_per_metre, meshes, wanted.landmarks)
+    answer = kept_fit(wanted.kept_in, question)
+    if answer is None:
+        answer = _fitted(wanted)
+        keep_fit(wanted.kept_in, question, answer)
+    mark = bindings.mark_of(template_of(wanted.face, wanted.card.units_per_metre))
+    nothing = np.zeros((0, 3), np.float32)
+    kept = {
+        shape.uid: Kept(packed, mark, answer.preview if shape is wanted.target else nothing)
+        if packed
+        else None
+        for shape, packed in zip(shapes, answer.packed, strict=True)
+    }
+    lead = ties.unpack(answer.packed[0])
+    return Found(lead.quality, lead.bound_share, kept)
+
+
+def _fitted(wanted: Wanted) -> KeptFit:
+    """Raises TargetError as above."""
+    face, target = wanted.face, wanted.target.mesh
     try:
         fit = registration.fit(
             face, wanted.card.units_per_metre, target.points, target.triangles, wanted.landmarks
@@ -114,15 +146,13 @@ def compute(wanted: Wanted) -> Found:
         if not wanted.mirrored:
             raise
         raise TargetError(error.message, MIRROR_HINT) from error
-    mark = bindings.mark_of(template_of(face, wanted.card.units_per_metre))
-    lead = transfer.bind(fit, face, target.points, target.triangles)
-    kept: dict[int, Kept | None] = {target.uid: Kept(ties.pack(lead), mark, fit.preview)}
-    nothing = np.zeros((0, 3), np.float32)
+    packed = [ties.pack(transfer.bind(fit, face, target.points, target.triangles))]
     for shape in wanted.companions:
-        there = shape.points @ shape.matrix[:3, :3].T + shape.matrix[:3, 3]
-        own = _in_axes_of(shape, transfer.bind(fit, face, there, shape.triangles))
-        kept[shape.uid] = Kept(ties.pack(own), mark, nothing) if len(own.moved) else None
-    return Found(fit.quality, lead.bound_share, kept)
+        mesh = shape.mesh
+        there = mesh.points @ mesh.matrix[:3, :3].T + mesh.matrix[:3, 3]
+        own = _in_axes_of(mesh, transfer.bind(fit, face, there, mesh.triangles))
+        packed.append(ties.pack(own) if len(own.moved) else b"")
+    return KeptFit(tuple(packed), fit.preview)
 
 
 class Fitting:
@@ -161,15 +191,17 @@ def keep(wanted: Wanted, found: Found) -> bpy.types.Object:
 
 def ensure(obj: bpy.types.Object, scene: bpy.types.Scene, face: FaceMesh, card: ModelCard) -> None:
     """Fit the face where the mesh needs a fit and keeps none that holds; blocking.  Raises TargetError."""
-    if obj.codetalker.output == "EXISTING" or is_model_face(targets.read_target(obj, scene), face, card):
+    if obj.codetalker.output == "EXISTING":
         return
-    template = template_of(face, card.units_per_metre)
+    target = targets.read_target(obj, scene)
+    if is_model_face(target, face, card):
+        return
     try:
-        if bindings.leading(obj, template) is not None:
+        if bindings.leading(obj, template_of(face, card.units_per_metre)) is not None:
             return
     except TargetError:
         pass  # it does not hold any more
-    wanted = read(obj, scene, face, card)
+    wanted = _wanted(obj, target, face, card)
     keep(wanted, compute(wanted))
 
 
@@ -183,14 +215,14 @@ def is_model_face(target: targets.Target, face: FaceMesh, card: ModelCard) -> bo
 
 
 def _shape(obj: bpy.types.Object, target: targets.Target, matrix: NDArray[np.float64]) -> Shape:
-    return Shape(obj.session_uid, obj.name, target.rest, bindings.triangles_of(target), matrix)
+    return Shape(obj.session_uid, obj.name, Mesh(target.rest, bindings.triangles_of(target), matrix))
 
 
-def _in_axes_of(shape: Shape, lead: Binding) -> Binding:
+def _in_axes_of(mesh: Mesh, lead: Binding) -> Binding:
     """A binding of the mesh as it lies in the target's space, as one of the mesh itself."""
-    back = np.linalg.inv(shape.matrix[:3, :3]).astype(np.float32)
+    back = np.linalg.inv(mesh.matrix[:3, :3]).astype(np.float32)
     return replace(
         lead,
-        mesh=ties.signature(shape.points, shape.triangles),
+        mesh=ties.signature(mesh.points, mesh.triangles),
         frames=np.einsum("ij,njk->nik", back, lead.frames).astype(np.float32),
     )
