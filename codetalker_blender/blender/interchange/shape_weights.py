@@ -51,12 +51,9 @@ def place(
         for name, column in zip(known.names, values.T, strict=True)
     ]
     moved = ShapeWeights(known.names, np.stack(columns, axis=1), strips.frames_per_second(scene))
-    placed, notes = existing.key_values(obj, key_weights(used, moved), float(start_frame))
-    rig, rig_notes = rig_values.values(obj, moved, float(start_frame))
+    placed, rig, notes = existing.values_of(obj, key_weights(used, moved), moved, float(start_frame))
     moving = {rule.shape for rule in rig_values.usable(obj).rules}.intersection(known.names)
-    if obj not in dict(placed) and moving:
-        placed = ((obj, existing.no_keys(moved.frame_count, float(start_frame))), *placed)
-    if obj not in dict(placed):
+    if not dict(placed)[obj].names and not moving:
         raise TargetError(
             f"No free key of '{obj.name}' follows any of the {len(known.names)} shapes that there are: "
             f"{listed(known.names)}.",
@@ -64,8 +61,7 @@ def place(
         )
     idle = [name for name in known.names if name not in {*used, *moving} and known.of(name).any()]
     lost = f"No key follows {listed(idle)}." if idle else ""
-    sentences = (*notes, *rig_notes)
-    return tuning.write_values(obj, dict(placed), rig, sentences), " ".join([*sentences, lost]).strip()
+    return tuning.write_values(obj, dict(placed), rig, notes), " ".join([*notes, lost]).strip()
 
 
 def shown(obj: bpy.types.Object, scene: bpy.types.Scene, shape_set: str) -> ShapeWeights:

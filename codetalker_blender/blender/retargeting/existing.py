@@ -83,11 +83,8 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
     by_name = mapping.for_layers(obj) if motion.layers is not None else {}
     weights = _with_layers(weights, motion, settings.controls)
     wanted = key_weights({**driven, **by_name}, weights)
-    values, notes = key_values(obj, wanted, motion.start_frame)
-    rig, rig_notes = rig_values.values(obj, weights, motion.start_frame)
-    if obj not in dict(values):
-        values = ((obj, no_keys(weights.frame_count, motion.start_frame)), *values)
-    return Solved(values, rig, missed, (*notes, *rig_notes))
+    values, rig, notes = values_of(obj, wanted, weights, motion.start_frame)
+    return Solved(values, rig, missed, notes)
 
 
 def solve_all(motion: Motion, shape_set: str, controls: Mapping[str, ShapeControl]) -> ShapeWeights:
@@ -135,7 +132,23 @@ def _with_layers(weights: ShapeWeights, motion: Motion, controls: Mapping[str, S
     return joined(weights, motion.layers.weights, without=off)
 
 
-def key_values(
+def values_of(
+    obj: bpy.types.Object, wanted: ShapeWeights, weights: ShapeWeights, start_frame: float
+) -> tuple[tuple[tuple[bpy.types.Object, keys.KeyValues], ...], tuple[ChannelValues, ...], tuple[str, ...]]:
+    """What each mesh and the rig get, and sentences for the animator.
+
+    wanted: values of keys, by name; weights: of the shapes that the rig follows; both at the scene's rate
+    The object itself is always among the meshes: where its rig alone moves, without keys.
+    """
+    values, notes = _key_values(obj, wanted, start_frame)
+    rig, rig_notes = rig_values.values(obj, weights, start_frame)
+    if obj not in dict(values):
+        nothing = np.zeros((weights.frame_count, 0), np.float32)
+        values = ((obj, keys.KeyValues((), nothing, (), start_frame)), *values)
+    return values, rig, (*notes, *rig_notes)
+
+
+def _key_values(
     obj: bpy.types.Object, wanted: ShapeWeights, start_frame: float
 ) -> tuple[tuple[tuple[bpy.types.Object, keys.KeyValues], ...], tuple[str, ...]]:
     """Values of keys, by name -> those of each mesh that has the keys, and what the animator should know.
@@ -163,11 +176,6 @@ def key_values(
     if short:
         notes.append(f"The range of these keys is too small for the motion and cuts it off: {listed(short)}.")
     return tuple(values), tuple(notes)
-
-
-def no_keys(frame_count: int, start_frame: float) -> keys.KeyValues:
-    """What is written onto a mesh whose rig alone moves."""
-    return keys.KeyValues((), np.zeros((frame_count, 0), np.float32), (), start_frame)
 
 
 def check_keys(obj: bpy.types.Object) -> None:
