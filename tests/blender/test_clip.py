@@ -122,6 +122,23 @@ def test_what_cannot_be_written_is_refused_before_the_model_runs(
     assert files(tmp_path) == before
 
 
+def test_a_refusal_is_one_line_where_the_mesh_speaks_already(
+    engine_python: str, blend: Path, sound: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    """Settings do not make the animation follow that the run would replace."""
+    spoken = tmp_path / "spoken.blend"
+    first = command(
+        engine_python, "generate", sound, "--blend", blend, "--model", tiny_model, "--save", spoken
+    )
+    assert first.returncode == 0, first.stderr
+    done = command(
+        engine_python, "generate", sound, "--blend", spoken, "--model", tiny_model,
+        "--output-mode", "existing", "--save", tmp_path / "again.blend",
+    )  # fmt: skip
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+    assert not (tmp_path / "again.blend").exists()
+
+
 def test_weights_of_a_face_that_can_have_no_shapes_are_refused_before_the_model_runs(
     engine_python: str, blend: Path, sound: Path, tiny_model: Path, tmp_path: Path
 ) -> None:

@@ -25,6 +25,7 @@ from ..interchange.exports import ENDINGS, Performance
 from ..preferences import DEVICES, EngineSettings, engine_settings, models_folder
 from ..properties import CODETALKER_PG_scene
 from ..retargeting import bases, bindings, fitting, mapping_settings
+from ..retargeting.follow import pause
 from ..runs import generation, jobs
 from ..sound import sources
 from . import layer_options, outputs
@@ -134,10 +135,11 @@ def make(options: argparse.Namespace, run_model: RunModel) -> dict[str, object]:
     settings.seed = options.seed
     settings.device = options.device or "preferences"
     settings.own_variation = -1.0 if options.temperature is None else options.temperature
-    _set_output_mode(target, options.output_mode, options.max_error_mm)
-    layer_options.apply(options, target)
-    if options.mapping is not None:
-        _set_mapping(target, options.mapping)
+    with pause():  # the run that comes writes what they say
+        _set_output_mode(target, options.output_mode, options.max_error_mm)
+        layer_options.apply(options, target)
+        if options.mapping is not None:
+            _set_mapping(target, options.mapping)
     clock = Clock()
     settings.limit_to_scene_range = options.limit_to_scene_range
     if options.strip is None:

@@ -8,7 +8,6 @@ import math
 import bpy
 
 from ...errors import UserError
-from ..retargeting.follow import pause
 
 #: Flag -> the property that it switches on.
 _LAYERS = {"blinks": "use_blinks", "head-motion": "use_head", "gaze": "use_gaze"}
@@ -68,9 +67,8 @@ def apply(options: argparse.Namespace, target: bpy.types.Object) -> None:
         values["head_object"] = turned
     values |= _looked_at(options, target)
     values |= {name: True for flag, name in _LAYERS.items() if given[flag.replace("-", "_")]}
-    with pause():  # the run that comes writes them
-        for name, value in values.items():
-            setattr(settings, name, value)
+    for name, value in values.items():
+        setattr(settings, name, value)
 
 
 def _looked_at(options: argparse.Namespace, target: bpy.types.Object) -> dict[str, object]:
