@@ -21,6 +21,7 @@ retargeting/  mapping.py existing.py          which shapes the target's own keys
               mapping_settings.py mapping_buttons.py  editing that
               fitting.py bindings.py          another topology: fit the model's face to it, keep the fit
               landmarks.py fit_preview.py     points that help a fit; the fit as an object to look at
+              fit_map.py heat_maps.py         how far the mesh is from it; millimetres as coloured objects
               fit_operators.py                their buttons
               tuning.py follow.py             raw motion and an object's settings → its keys
               rig_rules.py rig_values.py      which bones and properties of its rig follow, and their values

@@ -39,7 +39,8 @@ class Binding:
     frames: (n, 3, 3) float32, mesh units per metre of the model, from its axes to the mesh's
     anchored: (k,) int32 vertices of the model that lead anchors, part after part
     anchor_weights: (k, 4) float32; anchor_counts: (parts,) int32 how many of the k each part has
-    distance_mm: (vertex_count,) float32 how far each vertex is from the fitted face, 0 where it holds still
+    distance_mm: (vertex_count,) float32 how far each vertex is from the fitted face; NaN where that says
+        nothing: it holds still, follows a rigid part, or lies beyond where the model's skin ends
     quality: of the fit
     """
 

@@ -5,6 +5,7 @@ Numpy only; no bpy.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,8 @@ COLOURS = (
     (0.93, 0.52, 0.17),
     (0.80, 0.16, 0.14),
 )
+#: Where there is no value.
+GREY = (0.45, 0.45, 0.45)
 #: Lengths that read well, millimetres; the largest is what one colour may span.
 _STEPS_MM = tuple(factor * 10.0**power for power in range(-3, 3) for factor in (1.0, 2.0, 5.0))
 
@@ -30,22 +33,28 @@ _STEPS_MM = tuple(factor * 10.0**power for power in range(-3, 3) for factor in (
 class Heat:
     """How a surface is coloured.
 
-    limits_mm: up to where each colour of COLOURS goes
-    colours: (F,) int32, of each triangle the number of its colour
+    limits_mm: up to where each colour of COLOURS goes; inf for the last where it stands for all above
+    colours: (F,) int32, of each triangle the number of its colour; one more than there are where a value is
+        missing
     """
 
     limits_mm: tuple[float, ...]
     colours: IntArray
 
 
-def heat_of(values_mm: NDArray[Any], triangles: IntArray) -> Heat:
+def heat_of(values_mm: NDArray[Any], triangles: IntArray, coarsest_mm: float = _STEPS_MM[-1]) -> Heat:
     """Colour a surface by the means of its triangles.
 
-    values_mm: (V,) 0 or more; triangles: (F, 3)
+    values_mm: (V,) 0 or more, NaN where there is none; triangles: (F, 3)
+    coarsest_mm: what one colour may span at most
     """
     means = np.asarray(values_mm, np.float64)[triangles].mean(axis=1)
-    most = float(means.max(initial=0.0))
+    known = np.isfinite(means)
+    most = float(means[known].max(initial=0.0))
     count = len(COLOURS)
-    step = next((step for step in _STEPS_MM if count * step >= most), _STEPS_MM[-1])
-    found = np.clip((means / step).astype(np.int32), 0, count - 1)
-    return Heat(tuple(step * (number + 1) for number in range(count)), found)
+    steps = [step for step in _STEPS_MM if step <= coarsest_mm]
+    step = next((step for step in steps if count * step >= most), steps[-1])
+    found = np.full(len(means), count, np.int32)
+    found[known] = np.clip((means[known] / step).astype(np.int32), 0, count - 1)
+    last = count * step if count * step >= most else math.inf
+    return Heat((*(step * number for number in range(1, count)), last), found)

@@ -28,8 +28,6 @@ _REACH_M = 0.012
 _FULL_M, _FREE_M = 0.012, 0.045
 #: The same beyond where the model's skin ends.
 _BEYOND_FULL_M, _BEYOND_FREE_M = 0.002, 0.060
-#: Farther than this from a vertex, distances are not told apart.
-_FAR_MM = 100.0
 #: Numbers in memory at a time while offsets are carried over.
 _CHUNK_NUMBERS = 4_000_000
 
@@ -111,7 +109,7 @@ class _Table:
         self.sources = np.zeros((count, 4), np.int64)
         self.weights = np.zeros((count, 4))
         self.frames = np.zeros((count, 3, 3))
-        self.distance = np.zeros(count)
+        self.distance = np.full(count, np.nan)
         self.anchored: list[Index] = []
         self.anchor_weights: list[Floats] = []
 
@@ -159,7 +157,7 @@ class _Table:
             anchored=np.concatenate(anchored).astype(np.int32),
             anchor_weights=np.concatenate([*self.anchor_weights, np.zeros((0, 4))]).astype(np.float32),
             anchor_counts=np.array([len(own) for own in self.anchored], np.int32),
-            distance_mm=np.minimum(1e3 * self.distance, _FAR_MM).astype(np.float32),
+            distance_mm=(1e3 * self.distance).astype(np.float32),
             quality=fit.quality,
         )
 
@@ -180,7 +178,7 @@ class _Table:
         self.sources[rows, :3] = surface.triangles[place.triangle]
         self.weights[rows, :3] = fade[:, None] * place.weights
         self.frames[rows] = place.of(surface, self.fit.frames)
-        self.distance[rows] = place.distance
+        self.distance[rows] = np.where(beyond | (fade == 0.0), np.nan, place.distance)
 
 
 def _sides(fit: Fit, mesh: Surface) -> Floats | None:

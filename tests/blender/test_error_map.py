@@ -14,7 +14,7 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender.retargeting import error_map, tuning
+from codetalker_blender.blender.retargeting import error_map, heat_maps, tuning
 from codetalker_blender.blender.sidebar import error_panel
 from codetalker_blender.blender.writing import takes
 from codetalker_blender.contracts import FloatArray, Motion
@@ -43,7 +43,7 @@ def everything() -> dict[str, Any]:
 
 
 def shown() -> tuple[bpy.types.Object, bpy.types.Mesh]:
-    face = error_map.shown()
+    face = heat_maps.shown(error_map.KIND)
     assert face is not None and isinstance(face.data, bpy.types.Mesh)
     return face, face.data
 
@@ -69,10 +69,10 @@ def test_colours_say_where_the_keys_miss_the_motion(head: bpy.types.Object) -> N
     limits = []
     for polygon, mean in zip(mesh.polygons, means, strict=True):
         material = mesh.materials[polygon.material_index]
-        assert material is not None and mean <= material[error_map.MARK] * (1 + 1e-5)
-        limits.append(material[error_map.MARK])
+        assert material is not None and mean <= material[error_map.KIND.mark] * (1 + 1e-5)
+        limits.append(material[error_map.KIND.mark])
     worst = mesh.materials[mesh.polygons[int(means.argmax())].material_index]
-    assert worst is not None and worst[error_map.MARK] == max(limits) > 2 * min(limits)
+    assert worst is not None and worst[error_map.KIND.mark] == max(limits) > 2 * min(limits)
     assert tuple(worst.diffuse_color)[:3] in [pytest.approx(colour) for colour in COLOURS[2:]]
     assert face.hide_render, "nobody renders it by mistake"
     bpy.context.view_layer.update()
@@ -130,7 +130,7 @@ def test_the_panel_has_the_legend(head: bpy.types.Object) -> None:
     text = " ".join(layout.shown)
     assert "mm RMS" in text and "Missed by the keys of Head" in text
     _, mesh = shown()
-    legend = [material[error_map.MARK] for material in mesh.materials if material is not None]
+    legend = [material[error_map.KIND.mark] for material in mesh.materials if material is not None]
     assert len(legend) == len(COLOURS) and legend == sorted(legend)
     assert all(f"up to {limit:g} mm" in layout.shown for limit in legend)
     assert "diffuse_color" not in layout.settable, "colours are there to be read"

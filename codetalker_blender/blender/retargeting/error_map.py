@@ -3,8 +3,7 @@
     take, settings ─► existing.solve ─► millimetres on the model's face ─► a face with a material per colour
 
 The keys stand for shapes of the model's face, and that is where the error can be measured; so it is shown
-there, on a face of its own that belongs to nothing and goes with one button.  Materials are what Solid
-shading shows without being told to.
+there, on a face of its own that belongs to nothing and goes with one button.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from ...contracts import FaceMesh, FloatArray, IntArray
 from ...errors import TargetError, UserError
 from ...face.blendshapes import demo_head_face, is_demo_template
-from ...face.heat import COLOURS, Heat, heat_of
+from ...face.heat import heat_of
 from ...face.model_shapes import template_of
 from ...face.residual import Residual
 from ...model_files import read_card, read_face
@@ -26,12 +25,11 @@ from ..bundles import models
 from ..buttons import Button
 from ..preferences import models_folder
 from ..writing import takes
-from . import existing, tuning
+from . import existing, heat_maps, tuning
+from .heat_maps import Kind
 from .outcomes import outcome_of
 
-#: The custom property of what we added; of the object it names the target.
-MARK = "codetalker_error"
-NAME = "CodeTalker Error"
+KIND = Kind("CodeTalker Error", "codetalker_error")
 #: Attributes of the face's vertices, millimetres.
 RMS, LARGEST = "error_rms_mm", "error_largest_mm"
 #: Rows are the world's axes in those of a template whose up is the key; the face looks along -Y.
@@ -44,35 +42,17 @@ _UPRIGHT = {
 _GAP = 0.3
 
 
-def shown() -> bpy.types.Object | None:
-    """The coloured face, if there is one."""
-    return next((obj for obj in bpy.data.objects if obj.get(MARK) is not None), None)
-
-
 def show(obj: bpy.types.Object, scene: bpy.types.Scene) -> Residual:
     """Put the coloured face beside the object, in place of an earlier one.  Raises UserError."""
     template, missed = _missed(obj, scene)
     triangles, up_axis = _face_of(template, scene)
-    hide()
     points = template.astype(np.float64) @ np.array(_UPRIGHT[up_axis]).T
-    mesh = _mesh(points, triangles, missed, heat_of(missed.vertex_mm, triangles))
-    face = bpy.data.objects.new(NAME, mesh)
-    face[MARK] = obj.name
-    face.hide_render, face.hide_select = True, True
+    values = {RMS: missed.vertex_mm, LARGEST: missed.vertex_max_mm}
+    heat = heat_of(missed.vertex_mm, triangles)
+    face = heat_maps.show(KIND, obj.name, points, triangles, heat, values)
     _place(face, obj, points)
     scene.collection.objects.link(face)
     return missed
-
-
-def hide() -> None:
-    """Take the coloured face away, with all that belongs to it."""
-    while (face := shown()) is not None:
-        mesh = face.data
-        bpy.data.objects.remove(face)
-        if isinstance(mesh, bpy.types.Mesh) and not mesh.users:
-            bpy.data.meshes.remove(mesh)
-    for material in [one for one in bpy.data.materials if one.get(MARK) is not None and not one.users]:
-        bpy.data.materials.remove(material)
 
 
 def obstacle(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> TargetError | None:
@@ -122,24 +102,6 @@ def _face_of(template: FloatArray, scene: bpy.types.Scene) -> tuple[IntArray, st
     )
 
 
-def _mesh(points: NDArray[np.float64], triangles: IntArray, missed: Residual, heat: Heat) -> bpy.types.Mesh:
-    mesh = bpy.data.meshes.new(NAME)
-    mesh.from_pydata(points.tolist(), [], triangles.tolist())
-    for colour, limit in zip(COLOURS, heat.limits_mm, strict=True):
-        material = bpy.data.materials.new(f"{NAME} {limit:g} mm")
-        material[MARK] = limit
-        material.diffuse_color = (*colour, 1.0)
-        mesh.materials.append(material)
-    mesh.polygons.foreach_set("material_index", heat.colours)
-    mesh.polygons.foreach_set("use_smooth", np.ones(len(triangles), bool))
-    for name, values in ((RMS, missed.vertex_mm), (LARGEST, missed.vertex_max_mm)):
-        attribute = mesh.attributes.new(name, "FLOAT", "POINT")
-        assert isinstance(attribute, bpy.types.FloatAttribute)
-        attribute.data.foreach_set("value", values.astype(np.float32))
-    mesh.update()
-    return mesh
-
-
 def _place(face: bpy.types.Object, obj: bpy.types.Object, points: NDArray[np.float64]) -> None:
     """As tall as the object, standing beside it."""
     corners = np.array([obj.matrix_world @ type(obj.location)(corner) for corner in obj.bound_box])
@@ -185,10 +147,10 @@ class CODETALKER_OT_hide_error(Button):
 
     @classmethod
     def obstacle(cls, context: bpy.types.Context) -> UserError | None:
-        return None if shown() is not None else UserError("No error is shown.")
+        return None if heat_maps.shown(KIND) is not None else UserError("No error is shown.")
 
     def perform(self, context: bpy.types.Context) -> None:
-        hide()
+        heat_maps.hide(KIND)
 
 
 CLASSES = (CODETALKER_OT_show_error, CODETALKER_OT_hide_error)

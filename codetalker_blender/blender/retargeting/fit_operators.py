@@ -12,7 +12,7 @@ from ...model_files import ModelCard, read_card, read_face
 from ..bundles import models
 from ..buttons import Button
 from ..mesh import target as targets
-from . import bindings, fit_preview, fitting, follow, landmarks, mapping
+from . import bindings, fit_map, fit_preview, fitting, follow, landmarks, mapping
 
 if TYPE_CHECKING:
     from bpy.stub_internal.rna_enums import OperatorReturnItems
@@ -125,6 +125,8 @@ class CODETALKER_OT_fit_mesh(_OnTarget):
         obj = fitting.keep(wanted, found)
         if fit_preview.of(obj) is not None:
             show(obj, wanted.face)
+        if fit_map.of(obj) is not None:
+            fit_map.show(obj, context.scene)
         follow.rewrite(obj.codetalker, context)
         names = [other.name for other in mapping.companions(obj) if found.kept.get(other.session_uid)]
         more = f", together with {', '.join(names)}" if names else ""
@@ -144,6 +146,22 @@ class CODETALKER_OT_show_fit(_OnFit):
             show(obj, model_face(context.scene)[0])
 
 
+class CODETALKER_OT_show_fit_distance(_OnFit):
+    bl_idname = "codetalker.show_fit_distance"
+    bl_label = "Show Fit Distance"
+    bl_description = (
+        "Put a copy of the mesh beside it whose colours say how far each place is from the fitted face, or "
+        "remove it again"
+    )
+
+    def perform(self, context: bpy.types.Context) -> None:
+        obj = context.scene.codetalker.target
+        if fit_map.of(obj) is not None:
+            fit_map.hide(obj)
+        else:
+            fit_map.show(obj, context.scene)
+
+
 class CODETALKER_OT_forget_fit(_OnFit):
     bl_idname = "codetalker.forget_fit"
     bl_label = "Forget Fit"
@@ -156,6 +174,7 @@ class CODETALKER_OT_forget_fit(_OnFit):
         bindings.release(obj)
         bindings.keep(obj, None)
         fit_preview.hide(obj)
+        fit_map.hide(obj)
         landmarks.remove(obj)
 
 
@@ -227,6 +246,7 @@ def close_current() -> None:
 CLASSES = (
     CODETALKER_OT_fit_mesh,
     CODETALKER_OT_show_fit,
+    CODETALKER_OT_show_fit_distance,
     CODETALKER_OT_forget_fit,
     CODETALKER_OT_add_landmarks,
     CODETALKER_OT_remove_landmarks,

@@ -24,7 +24,7 @@ from ...model_files import ModelCard, read_card, read_face
 from ..bundles import models
 from ..mesh import target as targets
 from ..preferences import engine_settings
-from ..retargeting import bases, bindings, error_map, existing, laying, tuning
+from ..retargeting import bases, bindings, error_map, existing, heat_maps, laying, tuning
 from ..retargeting.outcomes import Outcome
 from ..sound import sources, strips
 from ..writing import animation, keys, takes
@@ -217,9 +217,9 @@ def remove(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> None:
     assert obj is not None
     owner = keys.last_owner(obj.data.shape_keys)
     tuning.remove(obj)
-    face = error_map.shown()
-    if face is not None and face[error_map.MARK] in (owner, obj.name):
-        error_map.hide()
+    face = heat_maps.shown(error_map.KIND)
+    if face is not None and face[error_map.KIND.mark] in (owner, obj.name):
+        heat_maps.hide(error_map.KIND)
     for name in {owner, obj.name} - set(scene.objects.keys()) | {obj.name}:
         strips.remove_sound(scene, name)
 

@@ -6,8 +6,9 @@ import bpy
 
 from ...errors import TargetError
 from ..layout import draw_text, for_properties
-from ..retargeting import bindings, fit_operators, fit_preview, landmarks
+from ..retargeting import bindings, fit_map, fit_operators, fit_preview, landmarks
 from .base import SidebarPanel
+from .heat_legend import draw_legend
 from .mapping_panel import draw_companions
 from .panels import CODETALKER_PT_generate
 
@@ -69,6 +70,14 @@ def _draw_quality(layout: bpy.types.UILayout, context: bpy.types.Context, obj: b
         icon="HIDE_OFF" if shown else "HIDE_ON",
     )
     row.operator(fit_operators.CODETALKER_OT_forget_fit.bl_idname, icon="TRASH")
+    coloured = fit_map.of(obj)
+    layout.operator(
+        fit_operators.CODETALKER_OT_show_fit_distance.bl_idname,
+        text="Hide Fit Distance" if coloured else fit_operators.CODETALKER_OT_show_fit_distance.bl_label,
+        icon="HIDE_OFF" if coloured else "HIDE_ON",
+    )
+    if coloured is not None:
+        draw_legend(layout, context, coloured, fit_map.KIND, f"{obj.name}, off the fitted face:")
 
 
 CLASSES = (CODETALKER_PT_fit,)

@@ -35,6 +35,8 @@ BUTTONS = {
     # other topologies, bones, errors, files
     "Fit to This Mesh": "An dieses Mesh anpassen",
     "Show Fit": "Anpassung zeigen",
+    "Show Fit Distance": "Abstand der Anpassung zeigen",
+    "Hide Fit Distance": "Abstand der Anpassung verbergen",
     "Forget Fit": "Anpassung vergessen",
     "Add Landmarks": "Landmarken hinzufügen",
     "Remove Landmarks": "Landmarken entfernen",

@@ -1,0 +1,27 @@
+"""What the colours of a map of millimetres say.  Computes nothing."""
+
+from __future__ import annotations
+
+import math
+
+import bpy
+
+from ..layout import draw_text
+from ..retargeting.heat_maps import Kind
+
+
+def draw_legend(
+    layout: bpy.types.UILayout, context: bpy.types.Context, face: bpy.types.Object, kind: Kind, title: str
+) -> None:
+    """A line per colour, from the least to the most."""
+    draw_text(layout, context, title)
+    column = layout.column(align=True)
+    column.enabled = False  # colours to read, not to set
+    passed = 0.0
+    for material in face.data.materials:
+        if material is None:
+            continue
+        limit = material[kind.mark]
+        text = f"over {passed:g} mm" if math.isinf(limit) else f"up to {limit:g} mm"
+        column.prop(material, "diffuse_color", text=text if limit else "not measured")
+        passed = limit
