@@ -3,7 +3,8 @@
     name,audio,blend,object,style        one row per clip; the columns are `generate`'s flags
     s01/a,takes/a.wav,head.blend,Head,calm
 
-JSON is a list of objects with the same names; a folder stands for one row per sound file in it.
+Semicolons or tabs may stand between the cells, too.  JSON is a list of objects with the same names; a
+folder stands for one row per sound file in it.
 Files to read are found from the manifest's folder, files to write from the output folder.
 """
 
@@ -26,6 +27,8 @@ INPUTS = ("audio", "blend", "mapping")
 #: What stands between several values in one cell.
 SEPARATOR = ";"
 NAME = "name"
+#: What may stand between the cells of a CSV file, as its heading has it.
+_BETWEEN = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,8 @@ def read_manifest(path: Path, known: Iterable[str], defaults: Mapping[str, str])
             "Name a CSV or JSON file, or a folder of sound files.",
         ) from error
     if not records:
-        raise UserError(
-            f"The manifest '{path}' holds no rows.", f"A folder needs files in {' '.join(SOUND_SUFFIXES)}."
-        )
+        needed = f"sounds in {' '.join(SOUND_SUFFIXES)}" if path.is_dir() else "a heading, and a row per clip"
+        raise UserError(f"The manifest '{path}' holds no rows.", f"It needs {needed}.")
     allowed = {NAME, "audio", *known}
     rows = []
     for number, (where, record) in enumerate(records, start=1):
@@ -102,8 +104,12 @@ def _of_sound(folder: Path, file: Path) -> dict[str, str]:
 
 def _csv_records(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
     with path.open(newline="", encoding="utf-8-sig") as stream:
-        reader = csv.reader(stream, strict=True)
         try:
+            heading = stream.readline()
+            stream.seek(0)
+            # What spreadsheets write where the comma stands in numbers.
+            between = next((mark for mark in _BETWEEN if mark in heading), ",")
+            reader = csv.reader(stream, delimiter=between, strict=True)
             header = [_option(cell) for cell in next(reader, [])]
             if len(set(header)) != len(header) or "" in header:
                 raise UserError(f"'{path}': every column needs a name of its own.")
@@ -114,11 +120,15 @@ def _csv_records(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
                 if len(cells) > len(header):
                     raise UserError(
                         f"'{path}', {where} has {len(cells)} cells under {len(header)} columns.",
-                        "Put cells with a comma in them into double quotes.",
+                        f"Put cells with {_BETWEEN[between]} in them into double quotes.",
                     )
                 yield where, {name: cell.strip() for name, cell in zip(header, cells, strict=False)}
-        except (csv.Error, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
             raise UserError(f"'{path}' cannot be read as CSV: {error}.", "Save it as UTF-8.") from error
+        except csv.Error as error:
+            raise UserError(
+                f"'{path}' cannot be read as CSV: {error}.", "Look for a double quote without its other half."
+            ) from error
 
 
 def _json_records(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
@@ -156,6 +166,9 @@ def _text(value: Any, where: str) -> str:
 
 def _row(number: int, given: Mapping[str, str], folder: Path, where: str) -> Row:
     options = {name: value for name, value in given.items() if name != NAME}
+    for option, value in given.items():
+        if "\0" in value:  # no file can be called so, nor anything in a .blend
+            raise UserError(f"{where}: '{option}' holds a zero character: {value!a}.", "Write it again.")
     name = given.get(NAME, "") or PurePosixPath(given.get("audio", "").replace("\\", "/")).stem
     if not name:
         raise UserError(f"{where} names no audio.", "Fill in the column 'audio', or 'name' and 'strip'.")

@@ -80,7 +80,12 @@ def make_tasks(rows: Iterable[Row], program: Program, folder: Path) -> list[Task
     tasks = [_task(row, program, folder.absolute()) for row in rows]
     writers: dict[str, Task] = {}
     for task in tasks:
-        for output in task.outputs:
+        if task.record.lower() in (output.lower() for output in task.outputs):
+            raise OutputError(
+                f"Row {task.number} would write '{task.record}', where its own record goes.",
+                "Name it otherwise.",
+            )
+        for output in (*task.outputs, task.record):
             other = writers.setdefault(output.lower(), task)
             if other is not task:
                 raise OutputError(

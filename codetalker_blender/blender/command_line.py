@@ -153,6 +153,7 @@ def _check_row(arguments: Sequence[str]) -> None:
         raise UserError(f"{error}.") from error
     if options.blend is None:
         raise UserError("It names no .blend.", "Fill in the column 'blend', or name one after --blend.")
+    clip.check(options)
 
 
 def _serve_rows(_options: argparse.Namespace) -> int:

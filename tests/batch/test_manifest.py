@@ -44,6 +44,27 @@ def test_csv_and_json_give_the_same_rows(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("between", [";", "\t"])
+def test_cells_may_be_parted_as_spreadsheets_do(tmp_path: Path, between: str) -> None:
+    path = tmp_path / "list.csv"
+    lines = ["audio,seed,export", "a.wav,7,'x.abc;y.usd'", "'b, c.wav',,"]
+    text = "\r\n".join(lines).replace(",", between).replace(f"b{between} c", "b, c").replace("'", '"')
+    path.write_text(text, encoding="utf-8-sig", newline="")
+    rows = read_manifest(path, KNOWN, {})
+    assert [row.name for row in rows] == ["a", "b, c"]
+    assert rows[0].options["export"] == "x.abc;y.usd" and rows[0].options["seed"] == "7"
+    path.write_text(f"{text}\r\nc.wav{between * 3}1")
+    with pytest.raises(UserError, match=r"has 4 cells under 3 columns.*a (semicolon|tab) in them"):
+        read_manifest(path, KNOWN, {})
+
+
+def test_a_zero_character_is_refused_with_its_row(tmp_path: Path) -> None:
+    path = tmp_path / "list.json"
+    path.write_text(json.dumps([{"audio": "a.wav"}, {"audio": "b\0.wav"}]))
+    with pytest.raises(UserError, match="row 2: 'audio' holds a zero character"):
+        read_manifest(path, KNOWN, {})
+
+
 def test_a_folder_is_a_row_per_sound_with_its_subfolder(tmp_path: Path) -> None:
     for name in ("b.WAV", "s1/a.flac", "s2/a.mp3", "notes.txt", "b.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -49,6 +49,8 @@ def test_a_row_that_names_no_output_gets_the_programs_own(tmp_path: Path) -> Non
     ("text", "complaint"),
     [
         ("audio,save\na.wav,x.blend\nb.wav,X.blend\n", "Rows 1 and 2 would both write"),
+        ("audio,save\na.wav,B.batch.json\nb.wav,\n", "Rows 1 and 2 would both write"),
+        ("audio,save\na.wav,a.batch.json\n", "where its own record goes"),
         ("audio,save\na.wav,../x.blend\n", "not inside the output folder"),
         ("audio,loud\na.wav,maybe\n", "must be true or false, not 'maybe'"),
     ],

@@ -102,6 +102,11 @@ def test_a_video_is_one_file(
         (["--export", "a.fbx"], "'.fbx' is no format"),
         (["--export", "a.mdd", "--render", "a.mdd"], "is a file"),
         (["--save", "a.blend", "--max-error-mm", "0"], "The maximum error is 0.0 mm"),
+        (["--save", "a.blend", "--seed", "-1"], "--seed is -1. It must be from 0 to"),
+        (["--save", "a.blend", "--start-frame", "2000000"], "It must be from -1,048,574 to 1,048,574"),
+        (["--save", "a.blend", "--audio="], "No sound file is named"),
+        (["--save", "a.blend", "--blend", "scenes/."], "is a folder. Name a .blend"),
+        (["--save", "a.blend", "--blend", "a.mdd"], "cannot be opened: "),
         (["--save", "a.blend", "--mapping", "m.json"], "Add --output-mode existing"),
         (["--save", "a.blend", "--output-mode", "existing", "--mapping", "m.json"], "cannot be read"),
         (["--save", "a.blend", "--object", "Camera"], "is a camera, not a mesh"),
@@ -192,6 +197,28 @@ def test_a_row_without_a_scene_is_refused_with_its_number(
     assert done.returncode == 2
     assert "Row 1 ('a'): It names no .blend." in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "complaint"),
+    [
+        ("save", "a.txt", "is no .blend"),
+        ("export", "a.fbx", "'.fbx' is no format"),
+        ("seed", "-1", "--seed is -1"),
+        ("start-frame", "9999999999", "--start-frame is 9999999999"),
+    ],
+)
+def test_a_row_that_can_never_be_is_refused_before_any_is_run(
+    engine_python: str, blend: Path, sound: Path, tiny_model: Path, tmp_path: Path,
+    column: str, value: str, complaint: str,
+) -> None:  # fmt: skip
+    manifest = tmp_path / "shots.csv"
+    rows = "a,sounds/a.wav,scenes/head.blend,", f"b,sounds/a.wav,scenes/head.blend,{value}"
+    manifest.write_text("\n".join([f"name,audio,blend,{column}", *rows]))
+    done = command(engine_python, "batch", manifest, "--output", tmp_path / "out", "--model", tiny_model)
+    assert done.returncode == 2 and done.stdout == "", done.stdout
+    assert "Row 2 ('b'): " in done.stderr and complaint in done.stderr
+    assert len(done.stderr.splitlines()) == 1 and not (tmp_path / "out").exists()
 
 
 def test_layers_by_flags(

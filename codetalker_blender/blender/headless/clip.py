@@ -43,6 +43,9 @@ OPTIONS = (
 SWITCHES = ("limit-to-scene-range", "fit", *layer_options.SWITCHES)
 OUTPUTS = ("save", "render", "export")
 
+#: The largest of Blender's whole numbers, and of its frames.
+_MOST_SEED, _MOST_FRAME = 2**31 - 1, 1_048_574
+
 #: Runs the model for what was read from the scene.
 RunModel = Callable[[generation.Prepared, EngineSettings, Progress], tuple[Motion, Report]]
 
@@ -108,10 +111,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def make(options: argparse.Namespace, run_model: RunModel) -> dict[str, object]:
-    """Animate, and write what is wanted; -> the report.  Raises UserError, with nothing written."""
+def check(options: argparse.Namespace) -> outputs.Wanted:
+    """Refuse arguments that make no sense whatever is in the files; -> what is wanted.  Raises UserError."""
     if options.temperature is not None and not options.temperature >= 0:
         raise UserError(f"The variation is {options.temperature}.", "It must be 0 or more.")
+    _check_whole("--seed", options.seed, 0, _MOST_SEED)
+    _check_whole("--start-frame", options.start_frame, -_MOST_FRAME, _MOST_FRAME)
+    if options.audio == "":
+        raise UserError("No sound file is named after --audio.", "Name one.")
     if (options.audio is None) == (options.strip is None):
         raise UserError(
             "The speech is not clear.",
@@ -121,7 +128,14 @@ def make(options: argparse.Namespace, run_model: RunModel) -> dict[str, object]:
         raise UserError("A strip is used where it is heard.", "Leave out --start-frame.")
     save, render = (path and path.absolute() for path in (options.save, options.render))
     wanted = outputs.Wanted(save, render, tuple(path.absolute() for path in options.export or ()))
-    outputs.check(wanted)
+    outputs.check_names(wanted)
+    return wanted
+
+
+def make(options: argparse.Namespace, run_model: RunModel) -> dict[str, object]:
+    """Animate, and write what is wanted; -> the report.  Raises UserError, with nothing written."""
+    wanted = check(options)
+    outputs.check_disk(wanted)
     if options.blend is not None:
         open_blend(options.blend)
     scene = bpy.context.scene
@@ -175,6 +189,12 @@ def make(options: argparse.Namespace, run_model: RunModel) -> dict[str, object]:
         "warnings": list(written.warnings),
         "stages": clock.seconds,
     }
+
+
+def _check_whole(flag: str, value: int | None, low: int, high: int) -> None:
+    """Raises UserError for a number that Blender would cut off or refuse."""
+    if value is not None and not low <= value <= high:
+        raise UserError(f"{flag} is {value}.", f"It must be from {low:,} to {high:,}.")
 
 
 def _target(name: str | None, scene: bpy.types.Scene) -> bpy.types.Object:
@@ -272,9 +292,11 @@ def _set_style(settings: CODETALKER_PG_scene, card: ModelCard, text: str | None)
 def open_blend(path: Path) -> None:
     """Raises UserError."""
     if not path.is_file():
-        raise UserError(f"'{path}' does not exist.", "Name a .blend file.")
+        wrong = "is a folder" if path.is_dir() else "does not exist"
+        raise UserError(f"'{path}' {wrong}.", "Name a .blend file.")
     try:
         with quiet():
             bpy.ops.wm.open_mainfile(filepath=str(path.resolve()), load_ui=False, use_scripts=False)
     except RuntimeError as error:
-        raise UserError(f"'{path}' cannot be opened: {error}", "Name a .blend file.") from error
+        reason = str(error).removeprefix("Error: ").strip().rstrip(".")
+        raise UserError(f"'{path}' cannot be opened: {reason}.", "Name a .blend file.") from error

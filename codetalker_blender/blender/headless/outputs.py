@@ -56,8 +56,8 @@ class Speech:
     start_frame: int
 
 
-def check(wanted: Wanted) -> None:
-    """Refuse what can be refused before any work.  Raises OutputError."""
+def check_names(wanted: Wanted) -> None:
+    """Refuse what no disk need be asked about.  Raises OutputError."""
     if not wanted.files and wanted.render is None:
         raise OutputError("Nothing would be kept.", "Name a file with --save, --render or --export.")
     if wanted.save is not None and wanted.save.suffix.lower() != ".blend":
@@ -66,6 +66,10 @@ def check(wanted: Wanted) -> None:
         exports.check(path)
     if len({path.absolute() for path in wanted.files}) < len(wanted.files):
         raise OutputError("Two outputs have the same name.", "Give each a name of its own.")
+
+
+def check_disk(wanted: Wanted) -> None:
+    """Refuse, before any work, what the disk would refuse after it.  Raises OutputError."""
     for path in wanted.files:
         check_writable(path)
     if wanted.render is not None and not wanted.renders_video:
