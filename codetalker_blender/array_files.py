@@ -175,7 +175,10 @@ def _refuse_full_disk(path: Path, needed_bytes: int) -> None:
     disk = shutil.disk_usage(path.parent)
     if needed_bytes > disk.free and disk.total:  # some network disks know neither
         raise OutputError(
-            f"'{path}' cannot be written: it needs {needed_bytes / 1e9:.1f} GB where "
-            f"{disk.free / 1e9:.1f} GB are free.",
+            f"'{path}' cannot be written: it needs {_size(needed_bytes)} where {_size(disk.free)} are free.",
             "Free some space, or choose a shorter range of the sound or fewer frames per second.",
         )
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.2f} MB"

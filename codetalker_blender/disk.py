@@ -72,6 +72,8 @@ def _refusal(path: Path, error: OSError) -> OutputError:
                 f"'{path}' cannot be written: '{file}' is a file, not a folder.", "Choose a folder."
             )
         return OutputError(f"'{path}' cannot be written: its folder is missing.", "Make the folder first.")
+    if error.errno == errno.EEXIST:
+        return OutputError(f"'{path}' cannot be written: it is there, but no folder.", "Choose a folder.")
     reason = error.strerror or str(error)
     return OutputError(f"'{path}' cannot be written: {reason}.", "Check the disk and its permissions.")
 

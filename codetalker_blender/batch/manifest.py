@@ -11,7 +11,6 @@ Files to read are found from the manifest's folder, files to write from the outp
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,6 +18,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..model_files import CONFIG_FILE
+from ..text_files import read_json
 
 #: What a folder's files must end in to be taken for speech.
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aif", ".aiff")
@@ -132,10 +132,7 @@ def _csv_records(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
 
 
 def _json_records(path: Path) -> Iterable[tuple[str, dict[str, str]]]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"'{path}' cannot be read as JSON: {error}.") from error
+    found = read_json(path)
     if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
         raise UserError(f"'{path}' must hold a list of objects, one per row.")
     for number, record in enumerate(found, start=1):
@@ -164,11 +161,20 @@ def _text(value: Any, where: str) -> str:
     raise UserError(f"{where} must be text, a number, true or false, or a list of them.")
 
 
+def _is_text(value: str) -> bool:
+    """Whether a file, or something in a .blend, can be called so: JSON has zeros and halves of characters."""
+    try:
+        value.encode("utf-8", "surrogateescape")  # as names are that the disk has in another encoding
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in value
+
+
 def _row(number: int, given: Mapping[str, str], folder: Path, where: str) -> Row:
     options = {name: value for name, value in given.items() if name != NAME}
     for option, value in given.items():
-        if "\0" in value:  # no file can be called so, nor anything in a .blend
-            raise UserError(f"{where}: '{option}' holds a zero character: {value!a}.", "Write it again.")
+        if not _is_text(value):
+            raise UserError(f"{where}: '{option}' is no text: {value!a}.", "Write it again.")
     name = given.get(NAME, "") or PurePosixPath(given.get("audio", "").replace("\\", "/")).stem
     if not name:
         raise UserError(f"{where} names no audio.", "Fill in the column 'audio', or 'name' and 'strip'.")

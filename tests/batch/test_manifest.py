@@ -58,10 +58,18 @@ def test_cells_may_be_parted_as_spreadsheets_do(tmp_path: Path, between: str) ->
         read_manifest(path, KNOWN, {})
 
 
-def test_a_zero_character_is_refused_with_its_row(tmp_path: Path) -> None:
+@pytest.mark.parametrize("half", ["\0", "\ud800"])
+def test_what_is_no_text_is_refused_with_its_row(tmp_path: Path, half: str) -> None:
     path = tmp_path / "list.json"
-    path.write_text(json.dumps([{"audio": "a.wav"}, {"audio": "b\0.wav"}]))
-    with pytest.raises(UserError, match="row 2: 'audio' holds a zero character"):
+    path.write_text(json.dumps([{"audio": "a.wav"}, {"audio": f"b{half}.wav"}]))
+    with pytest.raises(UserError, match="row 2: 'audio' is no text"):
+        read_manifest(path, KNOWN, {})
+
+
+def test_a_field_that_comes_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "list.json"
+    path.write_text('[{"audio": "a.wav", "seed": 1, "seed": 2}]')
+    with pytest.raises(UserError, match="the field 'seed' comes twice"):
         read_manifest(path, KNOWN, {})
 
 

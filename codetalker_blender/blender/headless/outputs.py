@@ -6,7 +6,8 @@ All of it waits under hidden names until everything is made, and then takes its 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,8 +95,9 @@ def produce(wanted: Wanted, performance: Performance, speech: Speech, show: Show
             save_copy(staging.neighbour(wanted.save), wanted.save)
             show("save", done := done + 1, total)
         for path in wanted.exports:
-            with quiet():
-                exports.export(staging.file(path), performance)
+            draft = staging.file(path)
+            with quiet(), _called(path, draft):
+                exports.export(draft, performance)
             show("export", done := done + 1, total)
         if wanted.render is not None:
             # Last, because it changes how the scene is rendered.
@@ -108,6 +110,15 @@ def produce(wanted: Wanted, performance: Performance, speech: Speech, show: Show
                 with quiet():
                     render.encode_video(pictures, sound, scene, staging.file(wanted.render), 1 + late - cut)
         return staging.publish()
+
+
+@contextmanager
+def _called(path: Path, draft: Path) -> Iterator[None]:
+    """Where a draft cannot be written, it is the file that it was to become which is named."""
+    try:
+        yield
+    except OutputError as error:
+        raise OutputError(error.message.replace(str(draft), str(path)), error.hint) from error
 
 
 def _sound_file(audio: AudioSource, scratch: Path) -> Path:
