@@ -316,6 +316,18 @@ def demo(options: argparse.Namespace, extra: list[str]) -> int:
     return run([python, "-m", module, "demo", "--output", output, *audio, *extra])
 
 
+def shared_out() -> tuple[list[str], dict[str, str]]:
+    """pytest's options for several processes at once, and the variables that share the cores among them.
+
+    Whole files go to a process, since its tests share what is dear to make; at most four processes, since
+    each of them holds torch and a Blender.
+    """
+    cores = os.cpu_count() or 1
+    processes = min(cores, 4)
+    threads = {"OMP_NUM_THREADS": str(cores // processes)}
+    return (["-n", str(processes), "--dist", "loadfile"], threads) if processes > 1 else ([], {})
+
+
 def test(options: argparse.Namespace, extra: list[str]) -> int:
     environment, variables = main_environment(ROOT), {}
     if options.blender:
@@ -328,8 +340,11 @@ def test(options: argparse.Namespace, extra: list[str]) -> int:
             return 0
         if environment.python != PYTHON:
             variables["CODETALKER_ENGINE_PYTHON"] = str(make_environment(ROOT, main_environment(ROOT)))
-        if not any((ROOT / part.split("::")[0]).exists() for part in extra):
-            extra = ["tests/blender", *extra]
+    named = any((ROOT / part.split("::")[0]).exists() for part in extra)
+    if not named:
+        shares, threads = shared_out()
+        variables |= {} if "OMP_NUM_THREADS" in os.environ else threads
+        extra = [*shares, *(["tests/blender"] if options.bpy else []), *extra]
     python = make_environment(ROOT, environment)
     report = f"build/test/{environment.name[1:]}.xml"
     print(f"build.py: tests in {environment.name}; report goes to {report}", flush=True)

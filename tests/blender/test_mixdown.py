@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from codetalker_blender.errors import AudioError
 from tests.blender import scenes, timeline
 from tests.blender.timeline import DURATION_S, RATE_HZ, assert_is_what_is_heard, dump, locate, refused
 
+ROOT = Path(__file__).parents[2]
 needs_audio = pytest.mark.skipif(not compat.has_audio(), reason="this Blender is built without audio")
 
 
@@ -38,6 +42,44 @@ def test_a_mixdown_that_writes_nothing_is_said_to(blender: None, monkeypatch: py
     monkeypatch.setattr(compat, "mix_down", lambda scene, path, rate_hz: path.write_bytes(b""))
     with pytest.raises(AudioError, match="cannot mix 'Speech' down: it writes no sound file"):
         mixdown._mix(bpy.context.scene, 1, 2, "Speech")
+
+
+#: Reads the .blend and mixes its strip down into a file, in a process of its own: arguments .blend, output.
+MIX = """
+import sys
+from pathlib import Path
+import bpy
+from codetalker_blender.blender.sound import heard, mixdown
+bpy.ops.wm.open_mainfile(filepath=sys.argv[1])
+Path(sys.argv[2]).write_bytes(mixdown.mix_strip(heard.heard(bpy.context.scene, "Speech")))
+"""
+
+
+@needs_audio
+@pytest.mark.skipif(bool(bpy.app.binary_path), reason="needs a Python that can import bpy")
+@pytest.mark.parametrize("left", [20, 30, 5])
+def test_what_lay_in_memory_before_a_retimed_strip_is_not_heard(
+    recording: Path, tmp_path: Path, left: int
+) -> None:
+    """Blender 4.5 crashed here, by a speed that nobody had set one frame before the sound."""
+    strip = timeline.add_strip(recording, 20)
+    timeline.play_faster(strip, 1.5)
+    timeline.set_left(strip, left)
+    assert round(compat.strip_content_start(strip)) == 20
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "retimed.blend"))
+    mixed = []
+    for filling in ("0", "165", "128"):  # what the C library fills fresh memory with
+        output = tmp_path / f"{filling}.wav"
+        done = subprocess.run(
+            [sys.executable, "-c", MIX, str(tmp_path / "retimed.blend"), str(output)],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "MALLOC_PERTURB_": filling},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"{done.returncode} {done.stderr[-1000:]}"
+        mixed.append(output.read_bytes())
+    assert len(mixed[0]) > 48_000 and mixed[1:] == mixed[:1] * 2
 
 
 @needs_audio

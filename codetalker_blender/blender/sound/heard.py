@@ -82,10 +82,12 @@ def heard(scene: bpy.types.Scene, name: str) -> Heard:
     first, end = max(left for left, _ in spans), min(right for _, right in spans)
     unreadable = _unreadable(strip, metas, scene)
     offset_s = 0.0
-    if unreadable in ("", _PERHAPS_RETIMED):
+    trimmed = compat.strip_trim_start(strip)
+    origin = compat.strip_content_start(strip) - trimmed
+    if not trimmed or unreadable in ("", _PERHAPS_RETIMED):
         # Handles may lie before the sound: there, nothing is heard.
-        origin = compat.strip_content_start(strip) - compat.strip_trim_start(strip)
         first = max(first, math.ceil(origin - _ROUNDING_FRAMES))
+    if unreadable in ("", _PERHAPS_RETIMED):
         offset_s = max(0.0, (first - origin) * scene.render.fps_base / scene.render.fps)
     if first >= end:
         around = f": the meta strip '{metas[-1].name}' does not show it" if metas else ""

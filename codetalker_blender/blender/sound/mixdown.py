@@ -8,6 +8,7 @@ afterwards; the animator's scene is never touched, whatever fails.
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,11 @@ def mix_strip(source: heard.Heard) -> bytes:
         path = heard.find_strip(copy, source.strip)
         # A scene cannot start before frame 0, a strip can.
         late = max(0, _FIRST_FRAME - source.first)
+        if not compat.strip_trim_start(path[-1]):
+            # Blender 4.5 and others look up a retimed strip's speed one frame before its sound begins, where
+            # nothing is written unless it is frame 0: they play wrong samples there, or divide by zero and
+            # crash (Blender's issue 155719).  What a hard split took off lies there else.
+            late = _FIRST_FRAME - min(source.first, math.floor(compat.strip_content_start(path[-1])))
         if late:
             compat.set_strip_content_start(path[0], compat.strip_content_start(path[0]) + late)
         _isolate(copy, path)
