@@ -185,10 +185,10 @@ class CODETALKER_PG_scene(bpy.types.PropertyGroup):
         )
 
 
-def _strength(region: str) -> Any:
+def _strength() -> Any:
     return bpy.props.FloatProperty(
         name="Strength",
-        description=f"Factor on the motion of the {region}; 1 is as generated",
+        description="Factor on the motion of this part of the face; 1 is as generated",
         min=0.0,
         soft_max=2.0,
         max=5.0,
@@ -198,11 +198,11 @@ def _strength(region: str) -> Any:
     )
 
 
-def _smoothing(region: str) -> Any:
+def _smoothing() -> Any:
     return bpy.props.FloatProperty(
         name="Smoothing",
         description=(
-            f"Smoothing of the motion of the {region} over time, in seconds (standard deviation); "
+            "Smoothing of the motion of this part of the face over time, in seconds (standard deviation); "
             "it moves nothing earlier or later"
         ),
         min=0.0,
@@ -275,14 +275,14 @@ class CODETALKER_PG_object(bpy.types.PropertyGroup):
         mapping: bpy.props.PointerProperty(type=mapping_settings.CODETALKER_PG_mapping)
         rig: bpy.props.PointerProperty(type=rig_settings.CODETALKER_PG_rig)
         layers: bpy.props.PointerProperty(type=layer_settings.CODETALKER_PG_layers)
-        strength_mouth: _strength("mouth")
-        strength_jaw: _strength("jaw")
-        strength_upper_face: _strength("brows and forehead")
-        strength_eyelids: _strength("eyelids")
-        smoothing_mouth: _smoothing("mouth")
-        smoothing_jaw: _smoothing("jaw")
-        smoothing_upper_face: _smoothing("brows and forehead")
-        smoothing_eyelids: _smoothing("eyelids")
+        strength_mouth: _strength()
+        strength_jaw: _strength()
+        strength_upper_face: _strength()
+        strength_eyelids: _strength()
+        smoothing_mouth: _smoothing()
+        smoothing_jaw: _smoothing()
+        smoothing_upper_face: _smoothing()
+        smoothing_eyelids: _smoothing()
         closure: bpy.props.FloatProperty(
             name="Lip Closure",
             description="How far lips that are nearly shut get shut; they never go through each other",

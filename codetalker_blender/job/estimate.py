@@ -2,6 +2,7 @@
 
 Only what was measured counts: the rate of the stage that is going, and, for the stages behind it, what
 they took beside that one in an earlier job of the same model.  Until that is known there is no number.
+With a new stage the number is made anew: what the one before was thought to take is over with it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ _MEASURED_S, _REPORTS, _SHARE = 1.0, 4, 0.02
 _WINDOW = 150
 #: The rest of a stage is taken to be slower than its last reports by no more than this factor.
 _SLOWING = 2.0
+#: Before this share of a stage's units is done, a change of its rate is noise.
+_STEADY_SHARE = 0.15
 #: News moves the expected end by 63 % in this time.
 _SETTLING_S = 3.0
 #: What is shown goes up only when the estimate is this much above it: a number that dithers is no help.
@@ -35,6 +38,7 @@ class Estimate:
         self._former = former or {}
         self._stage = ""
         self._began = 0.0
+        self._spent: dict[str, float] = {}  # on the stages before
         self._reports: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
         self._end: float | None = None
         self._moved = 0.0
@@ -45,8 +49,7 @@ class Estimate:
         if stage not in STAGES:
             return
         if stage != self._stage:
-            self._stage, self._began = stage, now
-            self._reports.clear()
+            self._begin(stage, now)
         self._reports.append((now, done))
         own = self._rest_of_stage(done, total)
         later = None if own is None else self._later(now - self._began + own)
@@ -68,6 +71,18 @@ class Estimate:
             self._shown = left
         return self._shown
 
+    def _begin(self, stage: str, now: float) -> None:
+        """A stage that nothing is known of yet but what it took in the earlier job, if there was one."""
+        if self._stage:
+            self._spent[self._stage] = now - self._began
+        self._stage, self._began, self._moved = stage, now, now
+        self._reports.clear()
+        left = sum(self._former.get(name, 0.0) for name in STAGES[STAGES.index(stage) :])
+        before = sum(self._former.get(name, 0.0) for name in self._spent)
+        known = left > 0.0 and before > 0.0
+        self._end = now + left / before * sum(self._spent.values()) if known else None
+        self._shown = math.inf
+
     def _rest_of_stage(self, done: int, total: int) -> float | None:
         """Seconds for what is left of this stage, or None.
 
@@ -81,7 +96,7 @@ class Estimate:
         if not enough or last - first < _SHARE * total or last == first:
             return None
         middle_s, middle = self._reports[len(self._reports) // 2]
-        if not first < middle < last:
+        if not first < middle < last or done < _STEADY_SHARE * total:
             return (total - done) * (last_s - first_s) / (last - first)
         early, late = (middle_s - first_s) / (middle - first), (last_s - middle_s) / (last - middle)
         return (total - done) * late * min(max(late / early, 1.0), _SLOWING)

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
+import blf
 import bpy
 
 from codetalker_blender.blender.layout import draw_text
@@ -56,6 +57,9 @@ class Layout:
         if self.enabled:
             self.settable.append(name)
 
+    def prop_decorator(self, data: bpy.types.bpy_struct, name: str) -> None:
+        assert data.bl_rna.properties[name].is_animatable
+
     def operator(self, name: str, text: str = "", icon: str = "NONE") -> SimpleNamespace:
         assert icon in bpy.types.UILayout.bl_rna.functions["operator"].parameters["icon"].enum_items
         assert getattr(bpy.ops.codetalker, name.split(".")[1]).get_rna_type().description
@@ -82,7 +86,7 @@ def test_panels_say_why_sliders_are_dead_and_what_was_written(obj: bpy.types.Obj
     assert {"output", "max_error_mm", "use_nla"} <= set(settable)
     speak(obj, made_motion())
     text, settable = drawn(panels.CODETALKER_PT_generate)
-    assert "keys, at most 0.0" in text
+    assert "keys, at most 0.0" in text and "Frames " in text and "codetalker.play" in text
     text, settable = drawn(panels.CODETALKER_PT_tuning)
     assert set(settable) == set(tuning.TUNING)
     del obj.data.shape_keys[takes.PROPERTY]
@@ -187,10 +191,29 @@ def test_sequencers_panel_has_the_button_and_its_reasons(obj: bpy.types.Object) 
 
 
 def test_long_reasons_are_wrapped_to_the_sidebar(blender: None) -> None:
-    layout = Layout([], [])
-    system = SimpleNamespace(system=SimpleNamespace(ui_scale=2.0))
-    context = SimpleNamespace(region=SimpleNamespace(width=600), preferences=system)
     sentence = "The strip 'Speech' is a movie strip, not a sound strip, so choose another one with speech."
+    lines = wrapped(sentence)
+    assert len(lines) > 1 and " ".join(lines) == sentence
+    blf.size(0, 11.0)  # Blender's own letters, as high as they are in panels
+    assert max(blf.dimensions(0, line)[0] for line in lines) <= 300 - 80, "margins and an icon take 80"
+    name = "a_name_of_a_file_or_of_a_key_that_is_longer_than_the_line_by_far_and_has_no_space"
+    assert "".join(wrapped(name)) == name
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["Audio: 'the demonstration.flac' from frame 1", "100% of the mesh follows the face of the model"],
+)
+def test_no_word_stands_alone_on_the_last_line(blender: None, sentence: str) -> None:
+    first, last = wrapped(sentence)
+    assert len(last.split()) > 1 < len(first.split())
+
+
+def wrapped(sentence: str) -> list[str]:
+    """The lines of a sentence in a sidebar that is 300 wide, on a screen with twice the pixels."""
+    layout = Layout([], [])
+    styles = bpy.context.preferences.ui_styles
+    preferences = SimpleNamespace(system=SimpleNamespace(ui_scale=2.0), ui_styles=styles)
+    context = SimpleNamespace(region=SimpleNamespace(width=600), preferences=preferences)
     draw_text(layout, context, sentence, "ERROR")  # type: ignore[arg-type]
-    assert len(layout.shown) > 1 and " ".join(layout.shown) == sentence
-    assert max(map(len, layout.shown)) * 6.2 <= 300, "a letter is 6.2 pixels wide on average"
+    return layout.shown

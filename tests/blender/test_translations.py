@@ -13,14 +13,18 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 
 import bpy
 
-from codetalker_blender.blender import properties
-from codetalker_blender.blender.retargeting import mapping_settings
-from codetalker_blender.blender.sidebar import operators, panels, translations
+from codetalker_blender.blender import _classes as package_classes
+from codetalker_blender.blender.sidebar import model_panels, panels, rig_panel, translations
 
 PACKAGE = Path(str(translations.__file__)).parents[2]
-TABLES = ("translations", "german")
+TABLES = ("translations", "german", "german_tooltips")
 #: Words that are the same in every language.
-KEPT = {"ARKit", "CPU", "CUDA", "Metal"}
+KEPT = {
+    *("ARKit", "CPU", "CUDA", "CodeTalker", "Metal", "NVIDIA", "X", "Y", "Z"),
+    *("Alembic", "Live Link Face", "MDD", "PC2", "USD"),
+}
+#: What draws a text, and which of its arguments that is where it is not called `text`.
+DRAWN = {"label": 0, "prop": 2, "operator": 1, "progress": 1, "draw_text": 2, "draw_setting": 3}
 
 
 def texts_in_the_code() -> set[str]:
@@ -52,26 +56,62 @@ def test_translations_take_the_same_values(language: str) -> None:
         assert other.strip() and other.endswith(".") == english.endswith(".")
 
 
-def labels_of(group: type[Any]) -> set[str]:
-    """The names of its settings and of what can be chosen in them; of a button or panel, its own."""
-    own = {str(group.bl_label)} if issubclass(group, bpy.types.Operator | bpy.types.Panel) else set()
-    for setting in group.bl_rna.properties:
-        if setting.is_runtime and not setting.is_hidden and setting.type not in ("POINTER", "COLLECTION"):
-            own.add(setting.name)
-            own |= {item.name for item in getattr(setting, "enum_items_static", ())}
-    return own
+def words_of(group: type[Any]) -> tuple[set[str], set[str]]:
+    """Labels and tooltips of a panel or button, of its settings, and of what can be chosen in them."""
+    labels, tips, rna = set(), set(), group.bl_rna
+    # and not what Blender's own classes bring along
+    own = {name for cls in group.__mro__ if "codetalker" in cls.__module__ for name in cls.__annotations__}
+    if issubclass(group, bpy.types.Operator | bpy.types.Panel):
+        labels.add(str(group.bl_label))
+    if issubclass(group, bpy.types.Operator):
+        module, name = group.bl_idname.split(".")
+        rna = getattr(getattr(bpy.ops, module), name).get_rna_type()
+        tips.add(rna.description)
+    for setting in rna.properties:
+        # a group within a group is never drawn as such, and goes without a name of its own
+        if (
+            setting.identifier in own
+            and setting.is_runtime
+            and not setting.is_hidden
+            and setting.name != setting.identifier
+        ):
+            chosen = [setting, *getattr(setting, "enum_items_static", ())]
+            labels |= {one.name for one in chosen}
+            tips |= {one.description for one in chosen}
+    return labels - {""}, tips - {""}
 
 
-def test_the_main_panels_are_translated_whole(blender: None) -> None:
-    groups = [
-        *(properties.CODETALKER_PG_scene, properties.CODETALKER_PG_object),
-        *(mapping_settings.CODETALKER_PG_drive, mapping_settings.CODETALKER_PG_control),
-        *(operators.CODETALKER_OT_generate, operators.CODETALKER_OT_rewrite, operators.CODETALKER_OT_remove),
-        *(panels.CODETALKER_PT_tuning, panels.CODETALKER_PT_sampling),
-    ]
-    needed = set().union(*map(labels_of, groups)) - KEPT
+def drawn_texts(path: Path) -> set[str]:
+    """Every plain text with a letter in it that a file's code gives to Blender's layouts."""
+    found = set()
+    for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(call, ast.Call):
+            continue
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        given = [word.value for word in call.keywords if word.arg == "text"]
+        if name not in DRAWN:
+            continue
+        given += call.args[DRAWN[name] : DRAWN[name] + 1] if name not in ("prop", "operator") else []
+        for value in given:
+            either = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
+            found |= {str(one.value) for one in either if isinstance(one, ast.Constant)}
+    return {text for text in found if any(map(str.isalpha, text))}
+
+
+def test_every_panel_and_button_is_translated_whole(blender: None) -> None:
+    classes = [cls for cls in package_classes() if "codetalker" in cls.__name__.lower()]
+    assert len(classes) > 40
+    labels, tips = (set().union(*words) for words in zip(*map(words_of, classes), strict=True))
+    for path in (*PACKAGE.glob("blender/sidebar/*.py"), *PACKAGE.glob("blender/interchange/*.py")):
+        labels |= drawn_texts(path)
+    for path in (*PACKAGE.glob("blender/setup/*.py"), *PACKAGE.glob("blender/runs/*.py")):
+        labels |= drawn_texts(path)
+    shown = (panels.REGION_LABELS, model_panels.STAGES, rig_panel.UNITS)
+    labels = labels.union(*(words.values() for words in shown)) - KEPT
     for language, table in translations.TABLE.items():
-        assert not needed - {english for _, english in table}, language
+        known = {english for _, english in table}
+        assert sorted(labels - known) == [], language
+        assert sorted(tips - known) == [], language
 
 
 def test_labels_of_operators_are_where_blender_looks_for_them(blender: None) -> None:

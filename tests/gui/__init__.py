@@ -15,5 +15,6 @@ Inside Blender:
     extension.py       the installed extension, its job and its worker processes
     stopwatch.py       how long each callback of the extension takes
     first_animation.py tuning_act.py interruptions.py reopening.py other_panels.py large_face.py
-    preview_act.py styles_act.py existing_act.py queue_act.py presets_act.py hosted_act.py   the acts
+    preview_act.py styles_act.py existing_act.py queue_act.py presets_act.py hosted_act.py panels_act.py
+    files_act.py   the acts
 """

@@ -43,6 +43,7 @@ def button(stage: Stage) -> Steps:
     _check_speaks(stage)
     bpy.context.scene.frame_set(_widest(stage))
     yield from stage.picture("result")
+    yield from _play(stage)
     bpy.context.scene.frame_set(1)
     bpy.ops.wm.save_as_mainfile(filepath=str(stage.project / SPOKEN), copy=True)
 
@@ -61,6 +62,19 @@ def undo_and_redo(stage: Stage) -> Steps:
     assert not changes, f"one undo leaves {len(changes)} changes: {changes[:3]}"
     yield from stage.undo(redo=True)
     np.testing.assert_allclose(stage.coordinates(40), after, atol=1e-6)
+
+
+def _play(stage: Stage) -> Steps:
+    """Play goes back to where the speech begins; the same button, which is in sight, stops it."""
+    bpy.context.scene.frame_set(77)
+    place = yield from stage.hands.find("codetalker.play")
+    screen = stage.hands.window.screen
+    yield from stage.hands.click(place)
+    yield from stage.wait("the speech to be played", lambda: screen.is_animation_playing, 5)
+    assert bpy.context.scene.frame_current < 77, "it goes on from where the playhead was"
+    yield 1.0
+    yield from stage.hands.click(place)
+    yield from stage.wait("playing to stop", lambda: not screen.is_animation_playing, 5)
 
 
 def _measure_callbacks(stage: Stage) -> None:

@@ -107,9 +107,11 @@ class Hands:
         seen: set[str] = set()
         for _ in range(3):
             region = self.region("UI", area)
-            x = region.x + round(0.62 * region.width)
             top, bottom = region.y + region.height - 6, region.y + 6
-            for y in range(top, bottom, -_STRIDE):
+            # a button that shares its row lies left
+            places = ((share, y) for share in (0.62, 0.28) for y in range(top, bottom, -_STRIDE))
+            for share, y in places:
+                x = region.x + round(share * region.width)
                 self.move((x, y))
                 yield _HOVER_S
                 found = self._under_mouse(area)
@@ -117,9 +119,12 @@ class Hands:
                     seen.add(found)
                     self._known[found] = (x, y)
                 if found == name:
-                    yield 4 * _HOVER_S  # a busy machine may have told of where the mouse was before
-                    if self._under_mouse(area) == name:
-                        return x, y
+                    # a busy machine may tell of where the mouse was before
+                    for above in (0, _STRIDE, 2 * _STRIDE):
+                        self.move((x, y + above))
+                        yield 4 * _HOVER_S
+                        if self._under_mouse(area) == name:
+                            return x, y + above
             for _ in range(8):
                 yield from self.key("WHEELDOWNMOUSE", self.middle("UI", area))
             self._known.clear()

@@ -12,7 +12,7 @@ from tests.gui.hands import Steps
 from tests.gui.stage import LONG_AUDIO, Stage
 
 #: Pixels from the middle of the button that generates down to the middle of Cancel.
-_CANCEL_BELOW = 113
+_CANCEL_BELOW = 87
 
 
 def escape_then_again(stage: Stage) -> Steps:
@@ -30,7 +30,7 @@ def escape_then_again(stage: Stage) -> Steps:
     yield from stage.generate()
     yield from stage.finish()
     yield 0.3
-    assert extension.module("blender.retargeting.tuning").outcome_of(stage.head) is not None, (
+    assert extension.module("blender.retargeting.outcomes").outcome_of(stage.head) is not None, (
         "the second run wrote nothing"
     )
 

@@ -37,7 +37,7 @@ def active_strip(stage: Stage) -> Steps:
     yield from stage.wait("a speech to be generated", extension.is_running, 5)
     yield from stage.finish()
     yield 0.3
-    outcome = extension.module("blender.retargeting.tuning").outcome_of(stage.head)
+    outcome = extension.module("blender.retargeting.outcomes").outcome_of(stage.head)
     assert outcome is not None, "nothing was written"
     assert outcome.start_frame == _START, f"the speech starts at frame {outcome.start_frame}"
     strips = compat.all_strips(scene.sequence_editor)

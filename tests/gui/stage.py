@@ -112,12 +112,17 @@ class Stage:
 
     def speaks(self, name: str) -> bool:
         """Whether an object has an animation of ours."""
-        return extension.module("blender.retargeting.tuning").outcome_of(bpy.data.objects[name]) is not None
+        return extension.module("blender.retargeting.outcomes").outcome_of(bpy.data.objects[name]) is not None
 
-    def unfold(self, number: int) -> Steps:
-        """Click the title of a sub-panel that is folded as those above it are; the first is 1."""
-        x, y = yield from self.hands.find("codetalker.remove")
-        yield from self.hands.click((x, y - _FIRST_TITLE - (number - 1) * _NEXT_TITLE))
+    def unfold(self, number: int, *, below: str = "codetalker.remove") -> Steps:
+        """Click the title of a sub-panel that is folded as those above it are; the first is 1.
+
+        below: the button above the first title
+        """
+        _, y = yield from self.hands.find(below)
+        yield from self.hands.click(
+            (self.hands.middle("UI")[0], y - _FIRST_TITLE - (number - 1) * _NEXT_TITLE)
+        )
         yield 0.4
 
     def coordinates(self, frame: int) -> NDArray[np.float32]:

@@ -61,7 +61,7 @@ def remove(stage: Stage) -> Steps:
     yield 0.5
     left = [block.name for block in stage.head.data.shape_keys.key_blocks if "CodeTalker" in block.name]
     assert not left, f"{len(left)} keys are still there"
-    assert extension.module("blender.retargeting.tuning").outcome_of(stage.head) is None
+    assert extension.module("blender.retargeting.outcomes").outcome_of(stage.head) is None
     animation = stage.head.data.shape_keys.animation_data
     assert animation is None or animation.action is None, "the action is still there"
     yield from stage.undo()

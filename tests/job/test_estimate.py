@@ -66,6 +66,30 @@ def test_an_earlier_run_tells_what_comes_behind_a_stage() -> None:
     assert last == pytest.approx(2.0, abs=0.5)
 
 
+def test_what_a_stage_was_thought_to_take_is_over_with_it() -> None:
+    """A short sound: the first codes are slow, the rest is there at once, and then the keys are prepared."""
+    clock = [0.0, 1.0, 2.0, 3.0, 4.0, *np.linspace(4.01, 4.3, 30)]
+    first = Estimate()
+    (*_, (_, left)) = shown(first, "codes", clock)
+    assert left is not None and left > 5.0, "the number settles more slowly than this"
+    first.progress("take", 0, 1, 4.3)
+    assert first.remaining_s(4.3) is None, "nothing is known of this stage yet"
+    second = Estimate({"codes": 8.6, "take": 2.0})
+    shown(second, "codes", clock)
+    second.progress("take", 0, 1, 4.3)
+    assert second.remaining_s(4.3) == pytest.approx(1.0)
+    assert second.remaining_s(6.0) == 0.0
+
+
+def test_slow_first_steps_do_not_count_double() -> None:
+    """Loading and warming up make them uneven; the work is even."""
+    steps = np.random.default_rng(1).uniform(0.02, 0.18, 400)
+    steps[10:30] *= 2.0
+    clock = np.cumsum(steps)
+    for now, left in shown(Estimate(), "codes", clock)[:50]:
+        assert left is None or left < 2.0 * (clock[-1] - now)
+
+
 def test_words() -> None:
     assert [in_words(seconds) for seconds in (0.2, 9.0, 11.0, 61.0, 100.0, 3000.0, 9000.0)] == [
         "a few seconds left", "a few seconds left", "about 15 s left", "about 65 s left",

@@ -32,10 +32,10 @@ def _file(name: str, description: str, subtype: Any = "FILE_PATH") -> Any:
     )
 
 
-def _heads(name: str, network: str, default: int) -> Any:
+def _heads(name: str, default: int) -> Any:
     return bpy.props.IntProperty(
         name=name,
-        description=f"Attention heads of the {network}; checkpoints do not tell, the released ones have this",
+        description="Attention heads of the network; checkpoints do not tell, the released ones have these",
         min=1,
         max=64,
         default=default,
@@ -96,9 +96,9 @@ class CODETALKER_PG_import(bpy.types.PropertyGroup):
         licence: bpy.props.StringProperty(
             name="Licence", description="What the checkpoint may be used for, as its owners say"
         )
-        codec_heads: _heads("Codec Heads", "codebook's networks", ImportRequest.codec_heads)
-        query_heads: _heads("Query Heads", "speech-driven network", ImportRequest.query_heads)
-        speech_heads: _heads("Speech Heads", "speech encoder", ImportRequest.speech_heads)
+        codec_heads: _heads("Codec Heads", ImportRequest.codec_heads)
+        query_heads: _heads("Query Heads", ImportRequest.query_heads)
+        speech_heads: _heads("Speech Heads", ImportRequest.speech_heads)
 
 
 def request_of(group: CODETALKER_PG_import) -> ImportRequest:

@@ -9,7 +9,6 @@ in the model's axes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -96,9 +95,7 @@ def finished(obj: bpy.types.Object | None, scene: bpy.types.Scene) -> Performanc
             f"The animation of '{obj.name}' is from another version of this extension.",
             "Generate again to export it.",
         )
-    first = math.floor(outcome.start_frame)
-    last = math.ceil(outcome.start_frame) + outcome.frame_count - 1
-    return Performance(obj, scene, range(first, last + 1))
+    return Performance(obj, scene, outcome.frames)
 
 
 def format_of(path: Path) -> Format:

@@ -57,7 +57,7 @@ class CODETALKER_OT_import_weights(_OnChosen):
             options={"SKIP_SAVE"},
         )
         fps: bpy.props.FloatProperty(
-            name="Frames per Second",
+            name="Frame Rate",
             description=(
                 "Frames per second of a recording whose timecodes do not tell them, or round them; "
                 "0 takes what the file says"
@@ -85,7 +85,7 @@ class CODETALKER_OT_import_weights(_OnChosen):
 
 class CODETALKER_OT_export_animation(_OnChosen):
     bl_idname = "codetalker.export_animation"
-    bl_label = "Export CodeTalker Animation"
+    bl_label = "Export CodeTalker"
     bl_description = "Write the target's CodeTalker animation into a file for other programs"
     bl_options = set()
 

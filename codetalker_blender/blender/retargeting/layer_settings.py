@@ -26,9 +26,9 @@ def _amount(name: str, description: str, default: float = 1.0, soft_max: float =
     )
 
 
-def _seed(what: str) -> Any:
+def _seed() -> Any:
     return bpy.props.IntProperty(
-        name="Seed", description=f"Another number gives other {what}", min=0, options=set(), update=rewrite
+        name="Seed", description="Another number gives other ones", min=0, options=set(), update=rewrite
     )
 
 
@@ -80,12 +80,12 @@ class CODETALKER_PG_layers(bpy.types.PropertyGroup):
             options=set(),
             update=rewrite,
         )
-        blink_seed: _seed("blinks")
+        blink_seed: _seed()
         use_head: _switch(
             "Head Motion", "Turn the head a little as the voice grows loud and soft; in silence it rests"
         )
         head_amount: _amount("Amount", "Factor on the turns, which are a few degrees at 1")
-        head_seed: _seed("turns")
+        head_seed: _seed()
         head_object: bpy.props.PointerProperty(
             name="Turned",
             description=(
@@ -124,4 +124,4 @@ class CODETALKER_PG_layers(bpy.types.PropertyGroup):
             "Hold", "How much of the head's turn the eyes take back; 1 is all of it", soft_max=1.0
         )
         gaze_flicks: _amount("Flicks", "Size of small jumps of the eyes; 0 is none", default=0.5)
-        gaze_seed: _seed("flicks")
+        gaze_seed: _seed()

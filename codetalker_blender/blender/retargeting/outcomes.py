@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import bpy
@@ -48,6 +49,17 @@ class Outcome:
         if self.rms_mm is not None:
             return f"{written}, which miss {self.rms_mm:.2f} mm RMS, {self.error_mm:.1f} mm at most"
         return f"{written}, at most {self.error_mm:.3f} mm off"
+
+    @property
+    def frames(self) -> range:
+        """The scene's whole frames in which it plays."""
+        first = math.floor(self.start_frame)
+        return range(first, math.ceil(self.start_frame) + self.frame_count)
+
+    @property
+    def place(self) -> str:
+        """Those frames in words."""
+        return f"Frames {self.frames[0]} to {self.frames[-1]}"
 
     @property
     def warning(self) -> str | None:

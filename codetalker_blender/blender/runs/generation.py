@@ -8,7 +8,6 @@ which survive a new name and an undo, and ``write`` looks everything up and chec
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -178,12 +177,12 @@ def write(prepared: Prepared, take: bytes, notes: tuple[str, ...] = ()) -> Writt
         # The target was renamed since the last run.
         strips.rename_owner(scene, former, obj.name)
     sound = sources.place(prepared.source, scene, obj.name)
-    last = math.ceil(outcome.start_frame) + outcome.frame_count - 1
+    first, last = outcome.frames[0], outcome.frames[-1]
     found = [prepared.note, *notes, *prepared.source.notes, sound, outcome.warning]
     warnings = [*found, *_warnings(scene, obj, last)]
     return Written(
         target=obj.name,
-        first_frame=math.floor(outcome.start_frame),
+        first_frame=first,
         last_frame=last,
         outcome=outcome,
         scale=own.scale if own else 1.0,

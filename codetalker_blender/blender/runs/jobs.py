@@ -104,6 +104,7 @@ class Run:
                     # Beside Blender, too: it takes as long as writing the keys.  Python waits for this
                     # thread before it ends, because one that wakes up in a Python that is gone may crash.
                     self.stage, self.fraction = "take", 1.0
+                    self._estimate.progress("take", 0, 1, time.monotonic())
                     self._capturing = threading.Thread(
                         target=self._capture, args=(motion,), name="codetalker capture"
                     )

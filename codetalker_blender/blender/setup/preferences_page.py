@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import bpy
 
-from ...installation.source import CUDA_INDEX_EXAMPLE
 from .. import compat
 from ..preferences import DEVICES, PACKAGE, probe_python
 from . import preferences_layout
@@ -68,8 +67,9 @@ class CODETALKER_AP_preferences(bpy.types.AddonPreferences):
         package_index: bpy.props.StringProperty(
             name="Package Index",
             description=(
-                f"Where torch comes from, such as {CUDA_INDEX_EXAMPLE} for NVIDIA cards on Windows, or a "
-                "folder of wheels, which needs no network; empty is PyPI's, or the CPU's own on Linux"
+                "Where torch comes from: the address of an index, such as PyTorch's own for NVIDIA cards on "
+                "Windows, or a folder of wheels, which needs no network; empty is PyPI's, or the CPU's own "
+                "on Linux"
             ),
         )
         job_mode: bpy.props.EnumProperty(

@@ -1,4 +1,4 @@
-"""The words of panels, buttons and tooltips in German: English as it stands in the code -> German."""
+"""The words of panels and buttons in German: English as it stands in the code -> German."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ BUTTONS = {
     "Remove Model": "Modell entfernen",
     "Remove": "Entfernen",
     "Refresh Models": "Modelle neu lesen",
+    "Refresh": "Neu lesen",
     "Open Folder": "Ordner öffnen",
     "Import Checkpoints": "Checkpoints importieren",
     "Cancel Import": "Import abbrechen",
     "New Seed": "Neuer Startwert",
     "As the Model Brings It": "Wie im Modell",
     "Add Preset": "Voreinstellung hinzufügen",
+    "Play": "Abspielen",
+    "Pause": "Anhalten",
     # mapping
     "Auto-Map": "Selbst zuordnen",
     "Add Key": "Schlüssel hinzufügen",
@@ -47,8 +50,12 @@ BUTTONS = {
     "Rigify Face": "Rigify-Gesicht",
     "Show Error": "Fehler zeigen",
     "Hide Error": "Fehler verbergen",
+    "Hide Fit": "Anpassung verbergen",
+    "Fitting ...": "Passt an ...",
     "Import Facial Weights": "Gesichtsgewichte importieren",
-    "Export CodeTalker Animation": "CodeTalker-Animation exportieren",
+    "Facial Weights (.csv, .json)": "Gesichtsgewichte (.csv, .json)",
+    "CodeTalker Animation...": "CodeTalker-Animation...",
+    "Export CodeTalker": "CodeTalker exportieren",
     # preferences
     "Set Up Engine": "Engine einrichten",
     "Download and Install": "Herunterladen und installieren",
@@ -88,6 +95,7 @@ LABELS = {
     "Compact": "Kompakt",
     "Existing Keys": "Vorhandene Schlüssel",
     "Maximum Error": "Größter Fehler",
+    "Max Error": "Max. Fehler",
     "NLA Track": "NLA-Spur",
     "Strength": "Stärke",
     "Smoothing": "Glättung",
@@ -100,6 +108,7 @@ LABELS = {
     "Tuning": "Abstimmung",
     "These settings are not applied yet": "Diese Einstellungen sind noch nicht angewandt",
     "Generate one first.": "Zuerst eine erzeugen.",
+    "Not marked on this model's face": "Auf dem Gesicht dieses Modells nicht markiert",
     # mapping
     "Mapping": "Mapping",
     "Shapes": "Formen",
@@ -137,6 +146,28 @@ LABELS = {
     "Input Maximum": "Eingang Maximum",
     "Output Minimum": "Ausgang Minimum",
     "Output Maximum": "Ausgang Maximum",
+    "Location": "Position",
+    "Rotation": "Rotation",
+    "Scale": "Skalierung",
+    "Axis": "Achse",
+    "Of": "Von",
+    "Object": "Objekt",
+    "Armature": "Armatur",
+    "Bone": "Knochen",
+    "Property": "Eigenschaft",
+    "Rig": "Rig",
+    "Units": "Einheiten",
+    "Degrees": "Grad",
+    "Factor": "Faktor",
+    "Value": "Wert",
+    "Active Row": "Aktive Zeile",
+    # files
+    "Start Frame": "Startbild",
+    "Frame Rate": "Bildrate",
+    "Format": "Format",
+    "Weights (CSV)": "Gewichte (CSV)",
+    "Weights (JSON)": "Gewichte (JSON)",
+    "Raw Motion (NumPy)": "Rohe Bewegung (NumPy)",
     # the list before a run, and why a button is grey
     "No audio file is chosen.": "Keine Tondatei ist gewählt.",
     "No target mesh is chosen.": "Kein Ziel-Mesh ist gewählt.",
@@ -207,132 +238,4 @@ LABELS = {
     "Downloading": "Lädt herunter",
     "Installing": "Installiert",
     "Trying it out": "Probiert aus",
-}
-
-TOOLTIPS = {
-    "Let the target mesh speak the audio file from the current frame on": (
-        "Das Ziel-Mesh vom aktuellen Bild an die Tondatei sprechen lassen"
-    ),
-    "Stop this run and leave the scene as it is; those that wait go on": (
-        "Diesen Lauf anhalten und die Szene lassen, wie sie ist; die wartenden gehen weiter"
-    ),
-    "Stop the run that is going and all that wait, and leave the scene as it is": (
-        "Den laufenden und alle wartenden Läufe anhalten und die Szene lassen, wie sie ist"
-    ),
-    "Write the target's animation anew as Output and Tuning say; the model does not run": (
-        "Die Animation des Ziels neu schreiben, wie Ausgabe und Abstimmung es sagen; das Modell läuft nicht"
-    ),
-    "Set all tuning sliders back, so that the target moves as the model made it": (
-        "Alle Regler der Abstimmung zurücksetzen, sodass das Ziel sich bewegt, wie das Modell es ergab"
-    ),
-    "Remove the keys, curves and sound that this extension added for the target; all else stays as it is": (
-        "Schlüssel, Kurven und Ton entfernen, die diese Erweiterung dem Ziel gab; alles andere bleibt"
-    ),
-    "Where the speech comes from": "Woher die Sprache kommt",
-    "What is heard of the Sequencer's active sound strip, where it is heard": (
-        "Was vom aktiven Tonstreifen des Sequenzers zu hören ist, dort, wo es zu hören ist"
-    ),
-    "What is heard of a certain sound strip, where it is heard": (
-        "Was von einem bestimmten Tonstreifen zu hören ist, dort, wo es zu hören ist"
-    ),
-    "A sound file, from the current frame on; it is added to the Sequencer": (
-        "Eine Tondatei, vom aktuellen Bild an; sie kommt in den Sequenzer"
-    ),
-    "Sound strip with the speech": "Tonstreifen mit der Sprache",
-    "Recording of the speech": "Aufnahme der Sprache",
-    "Head that shall speak": "Der Kopf, der sprechen soll",
-    "Model bundle that turns speech into motion": "Das Modell, das Sprache in Bewegung verwandelt",
-    "Folder of a model bundle": "Ordner eines Modells",
-    "Speaking style that Mix leads to": "Sprechweise, zu der die Mischung führt",
-    "Where the model runs": "Wo das Modell läuft",
-    "The device chosen in the preferences": "Das Gerät, das die Einstellungen nennen",
-    "Number that repeats the same drawing of motions; without variation it does nothing": (
-        "Zahl, die dieselbe Auswahl von Bewegungen wiederholt; ohne Variation bewirkt sie nichts"
-    ),
-    "Show the moving face in a corner of the 3D View while the model runs": (
-        "Das bewegte Gesicht in einer Ecke der 3D-Ansicht zeigen, während das Modell läuft"
-    ),
-    "What is written onto the mesh": "Was auf das Mesh geschrieben wird",
-    "One shape key per frame: exact, and large in the file": (
-        "Ein Formschlüssel je Bild: genau, und groß in der Datei"
-    ),
-    "A few weighted shape keys with curves: small, within a chosen error": (
-        "Wenige gewichtete Formschlüssel mit Kurven: klein, innerhalb eines gewählten Fehlers"
-    ),
-    "Values of the shape keys that the mesh has, such as ARKit's; on any mesh": (
-        "Werte der Formschlüssel, die das Mesh schon hat, etwa die von ARKit; auf jedem Mesh"
-    ),
-    "Play the animation from an NLA track of its own instead of as the active action": (
-        "Die Animation aus einer eigenen NLA-Spur abspielen statt als aktive Aktion"
-    ),
-    "How far lips that are nearly shut get shut; they never go through each other": (
-        "Wie weit sich fast geschlossene Lippen schließen; sie durchdringen sich nie"
-    ),
-    "Seconds by which the face moves later than the sound; negative is earlier": (
-        "Um wie viele Sekunden sich das Gesicht später als der Ton bewegt; negativ ist früher"
-    ),
-    "Shape key that follows the shape; empty for none": (
-        "Formschlüssel, der der Form folgt; leer für keinen"
-    ),
-    "Factor from the shape's weight to the key's value": (
-        "Faktor vom Gewicht der Form zum Wert des Schlüssels"
-    ),
-    "Use this shape; without it the others take over what they can": (
-        "Diese Form benutzen; ohne sie übernehmen die anderen, was sie können"
-    ),
-    "The shape's weight goes no lower": "Tiefer geht das Gewicht der Form nicht",
-    "The shape's weight goes no higher": "Höher geht das Gewicht der Form nicht",
-    "Factor on the shape's weight, within its limits": (
-        "Faktor auf das Gewicht der Form, innerhalb seiner Grenzen"
-    ),
-    "Added to the shape's weight, within its limits": (
-        "Kommt zum Gewicht der Form hinzu, innerhalb seiner Grenzen"
-    ),
-    "Mesh driven together with the target": "Mesh, das zusammen mit dem Ziel bewegt wird",
-    "Which shapes the motion is solved for": "Für welche Formen die Bewegung gelöst wird",
-    "The 52 shapes of Apple's face tracking": "Die 52 Formen von Apples Gesichtserfassung",
-    "The 15 mouth shapes of the Oculus lip sync": "Die 15 Mundformen von Oculus",
-    "Find the keys by their names, and list them for editing": (
-        "Die Schlüssel nach ihren Namen finden und zum Bearbeiten auflisten"
-    ),
-    "Add a row, so that the chosen shape drives one more key": (
-        "Eine Zeile hinzufügen, sodass die gewählte Form einen weiteren Schlüssel bewegt"
-    ),
-    "Drive the target alone; the other meshes are as they were": (
-        "Nur das Ziel bewegen; die anderen Meshes sind, wie sie waren"
-    ),
-    "Choose another seed by chance, for another take of the same speech": (
-        "Einen anderen Startwert würfeln, für eine andere Fassung derselben Sprache"
-    ),
-    "Set Variation back to what the chosen model was made for": (
-        "Die Variation auf das zurücksetzen, wofür das gewählte Modell gemacht ist"
-    ),
-    "Keep the settings of the scene and the target, or remove a kept one": (
-        "Die Einstellungen von Szene und Ziel aufheben, oder aufgehobene löschen"
-    ),
-    "Show the preferences of this extension, where the engine is chosen and set up": (
-        "Die Einstellungen dieser Erweiterung zeigen, wo die Engine gewählt und eingerichtet wird"
-    ),
-    "Where the libraries that run the model (torch and others) come from": (
-        "Woher die Bibliotheken kommen, mit denen das Modell läuft (torch und andere)"
-    ),
-    "An environment that the extension sets up, on demand, in its own folder": (
-        "Eine Umgebung, die die Erweiterung auf Wunsch in ihrem eigenen Ordner einrichtet"
-    ),
-    "A Python of your own that has the libraries": "Ein eigenes Python, das die Bibliotheken hat",
-    "Make an environment for the model in the extension's own folder; asks before it downloads": (
-        "Im Ordner der Erweiterung eine Umgebung für das Modell einrichten; fragt vor dem Herunterladen"
-    ),
-    "Stop the set-up and remove what it has made so far": (
-        "Das Einrichten anhalten und entfernen, was bisher entstand"
-    ),
-    "Delete the managed environment and all that was installed into it": (
-        "Die verwaltete Umgebung mit allem löschen, was darin installiert ist"
-    ),
-    "Look at everything a run needs, and generate a second of speech": (
-        "Alles ansehen, was ein Lauf braucht, und eine Sekunde Sprache erzeugen"
-    ),
-    "Copy the report of the check, ready to paste; your home folder's name is left out": (
-        "Den Bericht der Prüfung kopieren; der Name Ihres Benutzerordners bleibt weg"
-    ),
 }

@@ -16,12 +16,15 @@ def draw_legend(
     """A line per colour, from the least to the most."""
     draw_text(layout, context, title)
     column = layout.column(align=True)
-    column.enabled = False  # colours to read, not to set
     passed = 0.0
     for material in face.data.materials:
         if material is None:
             continue
         limit = material[kind.mark]
         text = f"over {passed:g} mm" if math.isinf(limit) else f"up to {limit:g} mm"
-        column.prop(material, "diffuse_color", text=text if limit else "not measured")
+        row = column.split(factor=0.2)
+        colour = row.column()
+        colour.enabled = False  # to read, not to set
+        colour.prop(material, "diffuse_color", text="")
+        row.label(text=text if limit else "not measured")
         passed = limit

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..layout import draw_text, for_properties
+from ..layout import draw_setting, draw_text, for_properties
 from ..retargeting import existing, mapping, mapping_buttons, mapping_settings
 from .base import SidebarPanel
 from .panels import CODETALKER_PT_generate
@@ -14,7 +14,7 @@ LISTED = 8
 
 
 class CODETALKER_UL_drives(bpy.types.UIList):
-    """Whether a shape is used, the shape, and the key that follows it."""
+    """Whether a shape is used, the shape, and the key that follows it, if it is called otherwise."""
 
     bl_idname = "CODETALKER_UL_drives"
 
@@ -37,8 +37,9 @@ class CODETALKER_UL_drives(bpy.types.UIList):
         control = data.controls.get(item.shape)
         if control is not None:
             row.prop(control, "enabled", text="")
-        row.label(text=item.shape, translate=False, icon="NONE" if item.key else "ERROR")
-        row.prop(item, "key", text="")
+        # the key is chosen below the list: beside the shape neither could be read
+        text = item.shape if item.key in (item.shape, "") else f"{item.shape} → {item.key}"
+        row.label(text=text, translate=False, icon="NONE" if item.key else "ERROR")
 
 
 class CODETALKER_PT_mapping(SidebarPanel):
@@ -56,7 +57,7 @@ class CODETALKER_PT_mapping(SidebarPanel):
         layout = for_properties(self.layout)
         obj = context.scene.codetalker.target
         group = obj.codetalker.mapping
-        layout.prop(group, "shape_set")
+        draw_setting(layout, group, "shape_set")
         _draw_found(layout, context, obj)
         layout.operator(mapping_buttons.CODETALKER_OT_auto_map.bl_idname, icon="FILE_REFRESH")
         if group.drives:
@@ -98,6 +99,7 @@ def _draw_rows(layout: bpy.types.UILayout, group: mapping_settings.CODETALKER_PG
         return
     chosen = group.drives[group.active_drive]
     control = group.controls.get(chosen.shape)
+    draw_setting(layout, chosen, "key", icon="SHAPEKEY_DATA")
     column = layout.column(align=True)
     column.prop(chosen, "gain")
     if control is not None:

@@ -9,7 +9,7 @@ from bpy.app.translations import pgettext_iface as iface_
 
 from ...errors import BundleError
 from ..bundles import import_buttons, imports, library, models
-from ..layout import for_properties
+from ..layout import draw_setting, draw_text, for_properties
 from ..properties import CODETALKER_PG_scene
 from .base import SidebarPanel
 
@@ -23,6 +23,8 @@ STAGES = {
 }
 #: How many styles are named; there may be dozens.
 NAMED_STYLES = 4
+#: Of a line of the card, what the value gets.
+_VALUE_SHARE = 0.7
 
 
 class CODETALKER_PT_model(SidebarPanel):
@@ -35,9 +37,9 @@ class CODETALKER_PT_model(SidebarPanel):
         layout = self.layout
         folder = models.chosen_folder(context.scene.codetalker)
         if folder is None:
-            layout.label(text="No model is chosen", icon="INFO")
+            draw_text(layout, context, "No model is chosen", "INFO")
         else:
-            _draw_card(layout, folder)
+            _draw_card(layout, context, folder)
         row = layout.row(align=True)
         row.operator(library.CODETALKER_OT_add_model.bl_idname, icon="ADD")
         row.operator(library.CODETALKER_OT_remove_model.bl_idname, text="Remove", icon="REMOVE")
@@ -70,20 +72,18 @@ class CODETALKER_PT_import(SidebarPanel):
         layout.operator(import_buttons.CODETALKER_OT_import_model.bl_idname, icon="IMPORT")
         reason = import_buttons.obstacle(context)
         if reason:
-            layout.label(text=reason, icon="INFO")
+            draw_text(layout, context, reason, "INFO")
 
 
 def draw_style(layout: bpy.types.UILayout, settings: CODETALKER_PG_scene) -> None:
     """The style and, where the model has several, the second one and the mix of the two."""
-    layout.prop(settings, "style")
+    draw_setting(layout, settings, "style")
     folder = models.chosen_folder(settings)
     card = models.card_or_none(folder) if folder else None
     if card is None or len(card.styles) < 2:
         return
-    layout.prop(settings, "style_b")
-    row = layout.row()
-    row.use_property_decorate = True  # the dot that sets keyframes
-    row.prop(settings, "style_mix")
+    draw_setting(layout, settings, "style_b")
+    draw_setting(layout, settings, "style_mix", keyed=True)
 
 
 def draw_variation(layout: bpy.types.UILayout, settings: CODETALKER_PG_scene) -> None:
@@ -98,11 +98,11 @@ def draw_variation(layout: bpy.types.UILayout, settings: CODETALKER_PG_scene) ->
     row.operator("codetalker.new_seed", text="", icon="FILE_REFRESH")
 
 
-def _draw_card(layout: bpy.types.UILayout, folder: Path) -> None:
+def _draw_card(layout: bpy.types.UILayout, context: bpy.types.Context, folder: Path) -> None:
     try:
         card, facts = models.card(folder), models.facts(folder)
     except BundleError as error:
-        layout.label(text=error.message, icon="ERROR")
+        draw_text(layout, context, error.message, "ERROR")
         return
     named = ", ".join(card.styles[:NAMED_STYLES]) + (", …" if len(card.styles) > NAMED_STYLES else "")
     rows = {
@@ -116,9 +116,9 @@ def _draw_card(layout: bpy.types.UILayout, folder: Path) -> None:
     }
     column = layout.column(align=True)
     for label, value in rows.items():
-        row = column.split(factor=0.3)
+        row = column.split(factor=1.0 - _VALUE_SHARE)
         row.label(text=label)
-        row.label(text=value, translate=False)
+        draw_text(row, context, value, share=_VALUE_SHARE)
 
 
 CLASSES = (

@@ -5,13 +5,13 @@ from __future__ import annotations
 import bpy
 
 from ...face.rig_channels import PROPERTY
-from ..layout import draw_text, for_properties
+from ..layout import draw_setting, draw_text, for_properties
 from ..retargeting import rig_buttons, rig_rules, rig_settings, rig_values
 from .base import SidebarPanel
 from .mapping_panel import CODETALKER_PT_mapping
 
 #: What a channel is measured in.
-_UNITS = {"LOCATION": "Units", "ROTATION": "Degrees", "SCALE": "Factor", PROPERTY: "Value"}
+UNITS = {"LOCATION": "Units", "ROTATION": "Degrees", "SCALE": "Factor", PROPERTY: "Value"}
 
 
 class CODETALKER_UL_channels(bpy.types.UIList):
@@ -35,8 +35,7 @@ class CODETALKER_UL_channels(bpy.types.UIList):
         row = layout.row(align=True)
         row.use_property_split = False  # the panel's would leave the list's left half empty
         row.prop(item, "enabled", text="")
-        row.label(text=item.shape, translate=False)
-        row.label(text=str(rig_rules.rule_of(item).channel), translate=False)
+        row.label(text=f"{item.shape} → {rig_rules.rule_of(item).channel}", translate=False)
 
 
 class CODETALKER_PT_rig(SidebarPanel):
@@ -49,7 +48,7 @@ class CODETALKER_PT_rig(SidebarPanel):
         layout = for_properties(self.layout)
         obj = context.scene.codetalker.target
         group, rig = obj.codetalker.rig, rig_rules.rig_of(obj)
-        layout.prop(group, "object")
+        draw_setting(layout, group, "object")
         if group.object is None and rig is not None:
             layout.label(text=rig.name, translate=False, icon="ARMATURE_DATA")
         if coverage := rig_values.coverage(obj):
@@ -72,20 +71,20 @@ class CODETALKER_PT_rig(SidebarPanel):
 def _draw_row(layout: bpy.types.UILayout, row: rig_settings.CODETALKER_PG_channel) -> None:
     column = layout.column()
     for name in ("shape", "kind"):
-        column.prop(row, name)
+        draw_setting(column, row, name)
     if row.kind == PROPERTY:
-        column.prop(row, "holder")
+        draw_setting(column, row, "holder")
     if row.kind != PROPERTY or row.holder == "BONE":
-        column.prop(row, "bone")
+        draw_setting(column, row, "bone", icon="BONE_DATA")
     if row.kind == PROPERTY:
-        column.prop(row, "property_name")
+        draw_setting(column, row, "property_name")
     else:
         column.row().prop(row, "axis", expand=True)
     numbers = column.column(align=True)
     numbers.prop(row, "input_low")
     numbers.prop(row, "input_high", text="Maximum")
     numbers = column.column(align=True)
-    numbers.label(text=_UNITS[row.kind])
+    numbers.label(text=UNITS[row.kind])
     numbers.prop(row, "output_low")
     numbers.prop(row, "output_high", text="Maximum")
 

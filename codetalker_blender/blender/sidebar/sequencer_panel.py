@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from ..layout import for_properties
+from ..layout import draw_setting, for_properties
 from . import panels
 from .base import SidebarPanel
 
@@ -22,6 +22,6 @@ class CODETALKER_PT_sequencer(SidebarPanel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = for_properties(self.layout)
-        layout.prop(context.scene.codetalker, "limit_to_scene_range")
+        draw_setting(layout, context.scene.codetalker, "limit_to_scene_range")
         panels.draw_speaker(layout, context)
         panels.draw_run(layout, context, LABEL)

@@ -10,7 +10,7 @@ from typing import Any
 
 import bpy
 
-from . import german
+from . import german, german_tooltips
 
 #: Blender looks for the labels of operators under this context, for all else under the other.
 _OPERATOR, _ANY = "Operator", "*"
@@ -19,7 +19,7 @@ _OPERATOR, _ANY = "Operator", "*"
 TABLE: dict[str, Any] = {
     "de": {
         **{(_OPERATOR, english): word for english, word in german.BUTTONS.items()},
-        **{(_ANY, english): word for english, word in {**german.LABELS, **german.TOOLTIPS}.items()},
+        **{(_ANY, english): word for english, word in {**german.LABELS, **german_tooltips.TOOLTIPS}.items()},
     }
 }
 
