@@ -151,7 +151,6 @@ LABELS = {
     "Scale": "Skalierung",
     "Axis": "Achse",
     "Of": "Von",
-    "Object": "Objekt",
     "Armature": "Armatur",
     "Bone": "Knochen",
     "Property": "Eigenschaft",

@@ -230,6 +230,17 @@ TOOLTIPS = {
         "Wie viel von der Drehung des Kopfes die Augen zurücknehmen; 1 ist alles"
     ),
     "Size of small jumps of the eyes; 0 is none": "Größe kleiner Sprünge der Augen; 0 ist keine",
+    "Whom the eyes look at, from where each of them is, in every frame": (
+        "Wen die Augen ansehen, jedes von seinem Ort aus, in jedem Bild"
+    ),
+    "What lies far ahead of the face as it stands at rest": (
+        "Was weit vor dem Gesicht liegt, wie es in Ruhe steht"
+    ),
+    "The scene's camera, also where markers switch to another one": (
+        "Die Kamera der Szene, auch wo Marker zu einer anderen wechseln"
+    ),
+    "The origin of an object, which may move": "Der Ursprung eines Objekts, das sich bewegen darf",
+    "Object whose origin the eyes look at": "Objekt, dessen Ursprung die Augen ansehen",
     "Let this channel follow": "Diesen Kanal folgen lassen",
     "Shape that the channel follows": "Form, der der Kanal folgt",
     "What follows the shape": "Was der Form folgt",
