@@ -108,6 +108,7 @@ LABELS = {
     "Tuning": "Abstimmung",
     "These settings are not applied yet": "Diese Einstellungen sind noch nicht angewandt",
     "Generate one first.": "Zuerst eine erzeugen.",
+    "not measured": "nicht gemessen",
     "Not marked on this model's face": "Auf dem Gesicht dieses Modells nicht markiert",
     # mapping
     "Mapping": "Mapping",

@@ -326,6 +326,11 @@ TOOLTIPS = {
     "Show the fitted face of the model as a wire over the mesh, or remove it again": (
         "Das angepasste Gesicht des Modells als Drahtgitter über dem Mesh zeigen, oder wieder entfernen"
     ),
+    "Put a copy of the mesh beside it whose colours say how far each place is from the fitted face, or "
+    "remove it again": (
+        "Neben das Mesh eine Kopie stellen, deren Farben sagen, wie weit jede Stelle vom angepassten "
+        "Gesicht weg ist, oder sie wieder entfernen"
+    ),
     "Remove the fit, its preview and its landmarks; an animation that was written stays as it is": (
         "Die Anpassung, ihre Vorschau und ihre Landmarken entfernen; eine geschriebene Animation "
         "bleibt, wie sie ist"
