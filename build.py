@@ -325,7 +325,7 @@ def shared_out() -> tuple[list[str], dict[str, str]]:
     cores = os.cpu_count() or 1
     processes = min(cores, 4)
     threads = {"OMP_NUM_THREADS": str(cores // processes)}
-    return (["-n", str(processes), "--dist", "loadfile"], threads) if processes > 1 else ([], {})
+    return (["-n", str(processes), "--dist", "loadfile", "--max-worker-restart", "0"], threads) if processes > 1 else ([], {})
 
 
 def test(options: argparse.Namespace, extra: list[str]) -> int:
