@@ -324,8 +324,11 @@ def shared_out() -> tuple[list[str], dict[str, str]]:
     """
     cores = os.cpu_count() or 1
     processes = min(cores, 4)
-    threads = {"OMP_NUM_THREADS": str(cores // processes)}
-    return (["-n", str(processes), "--dist", "loadfile", "--max-worker-restart", "0"], threads) if processes > 1 else ([], {})
+    if processes == 1:
+        return [], {}
+    # a process that crashes ends the run: xdist would wait for its other tests for ever
+    options = ["-n", str(processes), "--dist", "loadfile", "--max-worker-restart", "0"]
+    return options, {"OMP_NUM_THREADS": str(cores // processes)}
 
 
 def test(options: argparse.Namespace, extra: list[str]) -> int:
