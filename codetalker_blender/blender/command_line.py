@@ -117,6 +117,9 @@ def _generate(options: argparse.Namespace) -> int:
         except UserError as error:
             write_json(stdout, {"status": "refused", "error": error.message, "hint": error.hint})
             raise
+        except (KeyboardInterrupt, Cancelled):
+            write_json(stdout, {"status": "interrupted"})
+            raise
         except Exception as error:
             write_json(stdout, {"status": "bug", "error": f"{type(error).__name__}: {error}"})
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -133,6 +134,46 @@ def test_what_the_user_can_cure_is_one_line_and_exit_code_2(
         assert report["status"] == "refused"
         assert "absent" in f"{report['error']} {report['hint']}"
     assert ("nonsense" if case == "usage" else "absent") in done.stderr
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.skipif(bool(bpy.app.binary_path), reason="a Blender program takes the signal itself")
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signal for one process")
+def test_an_interrupted_run_says_so_and_leaves_nothing(
+    engine_python: str, blend: Path, tiny_model: Path, tmp_path: Path
+) -> None:
+    sound = timeline.write_wav(tmp_path / "long.wav", timeline.noise(240.0))
+    before = sorted(tmp_path.iterdir())
+    words = [
+        sys.executable,
+        "-m",
+        "codetalker_blender.blender",
+        "generate",
+        "--audio",
+        sound,
+        "--blend",
+        blend,
+    ]
+    words += ["--object", "Face", "--model", tiny_model, "--save", tmp_path / "out.blend"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    if engine_python != sys.executable:
+        environment[PYTHON_VARIABLE] = engine_python
+    with subprocess.Popen(
+        list(map(str, words)),
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        assert run.stderr is not None
+        while "speech" not in run.stderr.readline():  # the model is at work
+            assert run.poll() is None
+        run.send_signal(signal.SIGINT)
+        stdout, stderr = run.communicate(timeout=300)
+    assert run.returncode == 130
+    assert json.loads(stdout) == {"status": "interrupted"}
+    assert stderr.endswith("Interrupted.\n")
     assert sorted(tmp_path.iterdir()) == before
 
 
