@@ -103,6 +103,7 @@ def test_a_video_is_one_file(
         (["--export", "a.mdd", "--render", "a.mdd"], "is a file"),
         (["--save", "a.blend", "--max-error-mm", "0"], "The maximum error is 0.0 mm"),
         (["--save", "a.blend", "--seed", "-1"], "--seed is -1. It must be from 0 to"),
+        (["--save", "a.blend", "--variation", "inf"], "--variation is inf"),
         (["--save", "a.blend", "--start-frame", "2000000"], "It must be from -1,048,574 to 1,048,574"),
         (["--save", "a.blend", "--audio="], "No sound file is named"),
         (["--save", "a.blend", "--blend", "scenes/."], "is a folder. Name a .blend"),
@@ -248,6 +249,7 @@ def test_layers_by_flags(
     [
         (("--blink-rate", 1000), "--blink-rate is 1000. It must be from 1 to 60"),
         (("--layer-seed", -1), "--layer-seed is -1"),
+        (("--layer-seed", 2**31), "--layer-seed is 2147483648. It must be from 0 to 2,147,483,647"),
         (("--turned", "Nobody"), "'Nobody' cannot turn the head"),
         (("--look-at", "Nobody"), "cannot look at 'Nobody': there is no such object"),
         (("--look-at", "Camera", "--look-at-camera"), "Give --look-at or --look-at-camera"),

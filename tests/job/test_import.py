@@ -6,7 +6,6 @@ import os
 import pickle
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,8 +23,7 @@ from codetalker_blender.job.lines import decode, encode
 from codetalker_blender.job.messages import ProtocolError
 from codetalker_blender.model_files import read_card
 from tests.engine import golden
-
-WAIT_S = 120.0
+from tests.job.waiting import until_final
 
 
 @pytest.fixture
@@ -49,16 +47,6 @@ def client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     made = JobClient(request.param)
     yield made
     made.close()
-
-
-def until_final(client: JobClient) -> list[messages.Said]:
-    said: list[messages.Said] = []
-    deadline = time.monotonic() + WAIT_S
-    while client.running:
-        assert time.monotonic() < deadline, f"no final message; so far: {said[-3:]}"
-        said += client.poll()
-        time.sleep(0.01)
-    return said
 
 
 def test_an_import_becomes_a_bundle(client: JobClient, request_: ImportRequest) -> None:

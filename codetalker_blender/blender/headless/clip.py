@@ -6,6 +6,7 @@ arguments ─► the open scene ─► generation.py ─► outputs.py ─► a 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -113,8 +114,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check(options: argparse.Namespace) -> outputs.Wanted:
     """Refuse arguments that make no sense whatever is in the files; -> what is wanted.  Raises UserError."""
-    if options.temperature is not None and not options.temperature >= 0:
-        raise UserError(f"The variation is {options.temperature}.", "It must be 0 or more.")
+    if options.temperature is not None and not 0 <= options.temperature < math.inf:
+        raise UserError(f"--variation is {options.temperature:g}.", "It must be a number, 0 or more.")
     _check_whole("--seed", options.seed, 0, _MOST_SEED)
     _check_whole("--start-frame", options.start_frame, -_MOST_FRAME, _MOST_FRAME)
     if options.audio == "":

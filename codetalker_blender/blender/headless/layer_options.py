@@ -54,8 +54,12 @@ def apply(options: argparse.Namespace, target: bpy.types.Object) -> None:
             )
         values[name] = number
     if options.layer_seed is not None:
-        if options.layer_seed < 0:
-            raise UserError(f"--layer-seed is {options.layer_seed}.", "It must be 0 or more.")
+        bounds = settings.bl_rna.properties["blink_seed"]
+        if not bounds.hard_min <= options.layer_seed <= bounds.hard_max:
+            raise UserError(
+                f"--layer-seed is {options.layer_seed}.",
+                f"It must be from {bounds.hard_min:,} to {bounds.hard_max:,}.",
+            )
         values |= dict.fromkeys(("blink_seed", "head_seed", "gaze_seed"), options.layer_seed)
     if options.turned is not None:
         turned: bpy.types.Object | None = bpy.data.objects.get(options.turned)
