@@ -27,7 +27,7 @@ retargeting/  mapping.py existing.py          which shapes the target's own keys
               rig_rules.py rig_values.py      which bones and properties of its rig follow, and their values
               rig_settings.py rig_buttons.py  editing that
               laying.py head.py layer_settings.py  blinks, head motion and gaze on top of it
-              sight.py eyes.py sampling.py    whom the eyes look at, and from where, frame by frame
+              sight.py eyes.py carrier.py sampling.py  whom the eyes look at, and from where, frame by frame
 properties.py the settings in the scene and the object
 runs/         generation.py jobs.py           read the scene → request; run it; motion → take
               kept_engine.py                  many runs in one host

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..contracts import ShapeWeights
 from .rhythm import Floats
 
 #: What an ARKit look shape turns the eye by at 1; so it is on the demo head.
@@ -116,6 +117,19 @@ def look_weights(angles: Floats) -> dict[str, Floats]:
             found[plus[eye]] = np.where(forwards, weights[:, eye, column], 0.0)
             found[minus[eye]] = np.where(forwards, 0.0, weights[:, eye, column])
     return found
+
+
+def look_angles(weights: ShapeWeights) -> Floats:
+    """(T, 2, 2) degrees by which look shapes turn the eyes: the inverse of :func:`look_weights`."""
+    full, found = np.radians(FULL_LOOK_DEG), []
+    for eye in (0, 1):
+        plus = np.stack([weights.of(names[eye]) for names in (_LEFTWARDS, _UP)], axis=1).astype(np.float64)
+        minus = np.stack([weights.of(names[eye]) for names in (_RIGHTWARDS, _DOWN)], axis=1)
+        depth = 1.0 - (1.0 - np.cos(full)) * (plus + minus).sum(axis=1, keepdims=True)
+        slopes = (plus - minus) * np.sin(full) / depth
+        size = np.linalg.norm(slopes, axis=1, keepdims=True)
+        found.append(np.degrees(slopes * np.arctan(size) / np.maximum(size, 1e-9)))
+    return np.stack(found, axis=1)
 
 
 def _seen(sight: Sight, target: Floats) -> Floats:

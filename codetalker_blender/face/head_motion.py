@@ -17,6 +17,8 @@ from .rhythm import Floats, Rhythm
 #: No angle is larger than these at an amount of 1: pitch (the chin goes down), yaw (to the head's left), roll
 #: (to its left shoulder).  All swings would have to meet for that; minutes of speech reach half of it.
 LARGEST_DEG = (8.0, 9.0, 5.0)
+#: The angles of a head as a rig's channels can follow them: Live Link Face's columns, but in degrees.
+HEAD_ANGLES = ("headYaw", "headPitch", "headRoll")
 #: Swings per second, and how many of them are added.
 _SLOWEST_HZ, _FASTEST_HZ, _SWINGS = 0.15, 0.8, 6
 #: Standard deviations of the Gaussians that make energy smooth, and what stress is measured against.
@@ -54,6 +56,15 @@ def head_angles(rhythm: Rhythm, motion: HeadMotion, times_s: Floats) -> Floats:
     left = np.clip(np.minimum(times_s, rhythm.duration_s - times_s) / fade_s, 0.0, 1.0)
     fade = left * left * (3.0 - 2.0 * left)
     return np.asarray(motion.amount * np.array(LARGEST_DEG) * swings * fade[:, None])
+
+
+def named_angles(angles: Floats) -> Floats:
+    """(T, 3) degrees of HEAD_ANGLES, from those of :func:`head_angles`.
+
+    Signs are ARKit's: to the head's left, the chin goes down, to its right shoulder.
+    """
+    pitch, yaw, roll = angles.T
+    return np.stack([yaw, pitch, -roll], axis=1)
 
 
 def rotations(angles: Floats) -> Floats:

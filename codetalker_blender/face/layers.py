@@ -17,7 +17,7 @@ from .blendshapes import Blendshapes
 from .blinks import Blinks, lid_closure, own_blinks, plan_blinks
 from .compact import Basis
 from .gaze import LOOK_SHAPES, Gaze, Sight, eye_angles, look_weights, out_of_reach, wanted_angles
-from .head_motion import HeadMotion, head_angles, rotations
+from .head_motion import HeadMotion, head_angles, named_angles, rotations
 from .rhythm import Floats, rhythm_of
 
 BLINK_SHAPES = ("eyeBlinkLeft", "eyeBlinkRight")
@@ -50,11 +50,13 @@ class Layered:
 
     weights: of those of SHAPES that move
     head: (T, 3, 3) rotations of the head in the face's axes, see head_motion; None where it is not moved
+    head_angles: (T, 3) degrees of head_motion.HEAD_ANGLES of the same
     out_of_reach: the share of frames in which the eyes cannot turn as far as they would have to
     """
 
     weights: ShapeWeights
     head: Floats | None
+    head_angles: Floats | None = None
     out_of_reach: float = 0.0
 
 
@@ -76,9 +78,10 @@ def lay(
     if layers.blinks is not None:
         plan = plan_blinks(rhythm, layers.blinks, own_blinks(own_closure, fps))
         columns.update(dict.fromkeys(BLINK_SHAPES, layers.blinks.closure * lid_closure(plan, times_s)))
-    head = None
+    head = turns = None
     if layers.head is not None:
-        head = rotations(head_angles(rhythm, layers.head, times_s))
+        angles = head_angles(rhythm, layers.head, times_s)
+        head, turns = rotations(angles), named_angles(angles)
     missed = 0.0
     if layers.gaze is not None:
         turned = head if head is not None else np.tile(np.eye(3), (len(times_s), 1, 1))
@@ -86,7 +89,7 @@ def lay(
         missed = out_of_reach(wanted)
         columns.update(look_weights(eye_angles(wanted, layers.gaze, times_s, duration_s)))
     values = np.stack(list(columns.values()), axis=1) if columns else np.zeros((len(times_s), 0))
-    return Layered(ShapeWeights(tuple(columns), values.astype(np.float32), fps), head, missed)
+    return Layered(ShapeWeights(tuple(columns), values.astype(np.float32), fps), head, turns, missed)
 
 
 def closure_of(basis: Basis, shapes: Blendshapes) -> Floats:

@@ -36,4 +36,4 @@ def chunks(motion: MotionLike) -> Iterator[tuple[slice, FloatArray]]:
 
 def flat(offsets: FloatArray) -> FloatArray:
     """(N, V, 3) offsets -> (N, 3V) float32."""
-    return np.asarray(offsets, np.float32).reshape(len(offsets), -1)
+    return np.asarray(offsets, np.float32).reshape(len(offsets), 3 * offsets.shape[1])  # also of none

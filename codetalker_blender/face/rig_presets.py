@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import TargetError
+from .head_motion import HEAD_ANGLES
 from .rig_channels import RigChannel, Rule
 from .rotations import Array
 
@@ -23,9 +24,13 @@ _OPEN, _ASIDE = 14.6, 4.5
 _LOOK = 25.0
 #: Bones that no animator moves, and those of one side.
 _HIDDEN = re.compile(r"^(DEF|ORG|MCH|WGT)-", re.IGNORECASE)
+#: A head, but not a forehead, nor where its top ends.
+_HEAD = re.compile(r"(?<!fore)head(?!.*(end|top|nub|tip|target))", re.IGNORECASE)
 _ONE_SIDE = re.compile(
     r"([._ -](l|r|left|right)([._ -]|$)|^(l|r|left|right)[._ -]|left|right)", re.IGNORECASE
 )
+#: Degrees of the head's layer that rows for it take over; it is far from ever turning so much.
+_HEAD_RANGE = 45.0
 #: A part of a way, along one axis of a bone, below this share of the whole is left out.
 _SLIGHT = 0.1
 #: A jaw bone that points back at least so far belongs to a face that looks along +Y.
@@ -108,6 +113,32 @@ def jaw_rules(name: str, bone: RestBone, open_degrees: float = _OPEN) -> list[Ru
     return [
         Rule(shape, RigChannel("ROTATION", name, axis), output=(0.0, round(degrees * float(part), 3)))
         for shape, about, degrees in turns
+        for axis, part in enumerate(bone.axes.T @ about)
+        if abs(part) > _SLIGHT
+    ]
+
+
+def head_bone(names: Iterable[str]) -> str:
+    """The bone that turns the head, by its name; "" for none."""
+    found = [name for name in names if _HEAD.search(name) and not _HIDDEN.match(name)]
+    found = [name for name in found if not _ONE_SIDE.search(name)]
+    return min(found, key=len, default="")
+
+
+def head_rules(name: str, bone: RestBone) -> list[Rule]:
+    """The turns of the layer's head on one bone.
+
+    A bone that lies askew turns about two or three of its own axes, as in :func:`jaw_rules`.
+    """
+    left, back, up = np.eye(3)
+    return [
+        Rule(
+            angle,
+            RigChannel("ROTATION", name, axis),
+            (-_HEAD_RANGE, _HEAD_RANGE),
+            (round(-_HEAD_RANGE * float(part), 3), round(_HEAD_RANGE * float(part), 3)),
+        )
+        for angle, about in zip(HEAD_ANGLES, (up, left, -back), strict=True)
         for axis, part in enumerate(bone.axes.T @ about)
         if abs(part) > _SLIGHT
     ]

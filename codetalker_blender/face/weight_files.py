@@ -51,7 +51,8 @@ _MOST_DROPPED = 10
 def write_live_link(path: Path, weights: ShapeWeights, rotations: Floats | None = None) -> None:
     """Write the CSV of Epic's Live Link Face app.  Raises OutputError.
 
-    rotations: (T, 9) of LIVE_LINK_ROTATIONS as the app counts them, or None for a head that holds still
+    rotations: (T, 9) radians of LIVE_LINK_ROTATIONS with ARKit's signs (to the face's left, down, to its
+        right shoulder), or None for head and eyes that hold still
 
     ARKit shapes without weights are written as 0; weights of other shapes have no column.
     """

@@ -135,7 +135,7 @@ def export(path: Path, performance: Performance) -> None:
     if kind == FORMATS["RAW"]:
         write_motion(path, performance.motion or _raw_motion(obj), performance.model, performance.style)
     elif kind == FORMATS["LIVE_LINK"]:
-        write_live_link(path, shape_weights.shown(obj, scene, "ARKIT"))
+        write_live_link(path, *shape_weights.shown_with_turns(obj, scene))
     elif kind in (FORMATS["CSV"], FORMATS["JSON"]):
         write = write_csv if kind == FORMATS["CSV"] else write_json
         write(path, shape_weights.shown(obj, scene, obj.codetalker.mapping.shape_set))

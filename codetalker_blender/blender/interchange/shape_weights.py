@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import bpy
 import numpy as np
+from numpy.typing import NDArray
 
 from ...contracts import FloatArray, ShapeWeights
 from ...errors import TargetError, listed
 from ...face.curves import resample_offsets
+from ...face.gaze import look_angles
 from ...face.names import NameMapping, as_shapes, key_weights
 from ..mesh import target as targets
 from ..retargeting import existing, mapping, rig_values, tuning
@@ -64,10 +66,30 @@ def place(
     return tuning.write_values(obj, dict(placed), rig, notes), " ".join([*notes, lost]).strip()
 
 
-def shown(obj: bpy.types.Object, scene: bpy.types.Scene, shape_set: str) -> ShapeWeights:
+def shown_with_turns(
+    obj: bpy.types.Object, scene: bpy.types.Scene
+) -> tuple[ShapeWeights, NDArray[np.float64]]:
+    """What our animation of an object shows by ARKit's shapes, and (T, 9) radians of LIVE_LINK_ROTATIONS.
+
+    Those of the head are its layer's, those of the eyes what their shapes come to.  Raises TargetError.
+    """
+    placed = takes.stored(obj.data.shape_keys)
+    motion = tuning.tuned_motion(obj, placed) if placed is not None else None
+    weights = shown(obj, scene, "ARKIT", motion)
+    turns = np.zeros((weights.frame_count, 3, 3))
+    if motion is not None and motion.layers is not None and motion.layers.head_angles is not None:
+        turns[:, 0] = motion.layers.head_angles
+    # Eyes turn to the left and up; an ARKit pitch goes down.
+    turns[:, 1:, :2] = look_angles(weights) * (1.0, -1.0)
+    return weights, np.radians(turns.reshape(-1, 9))
+
+
+def shown(
+    obj: bpy.types.Object, scene: bpy.types.Scene, shape_set: str, motion: existing.Motion | None = None
+) -> ShapeWeights:
     """What our animation of an object shows, from its first frame on.
 
-    shape_set: see mapping.SETS
+    shape_set: see mapping.SETS; motion: that of the object's take, where it is known
 
     A tuned motion is solved for all of the set's shapes, whatever keys the object has.  Where there is
     no motion, because weights were imported, they are what the keys have, by the mapping.
@@ -77,7 +99,7 @@ def shown(obj: bpy.types.Object, scene: bpy.types.Scene, shape_set: str) -> Shap
     placed = takes.stored(obj.data.shape_keys)
     if placed is not None:
         controls = mapping.controls(obj) if own_set else {}
-        return existing.solve_all(tuning.tuned_motion(obj, placed), shape_set, controls)
+        return existing.solve_all(motion or tuning.tuned_motion(obj, placed), shape_set, controls)
     if not own_set:
         kind, other = mapping.SETS[shape_set][0], mapping.SETS[obj.codetalker.mapping.shape_set][0]
         raise TargetError(

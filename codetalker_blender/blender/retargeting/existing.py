@@ -21,6 +21,7 @@ from ...contracts import FloatArray, IntArray, ShapeWeights
 from ...errors import TargetError, UserError, listed
 from ...face.blendshapes import Blendshapes
 from ...face.compact import Basis
+from ...face.head_motion import HEAD_ANGLES
 from ...face.layers import joined
 from ...face.names import key_weights
 from ...face.residual import Residual, residual
@@ -75,7 +76,8 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
     """Key values for the object and its companions.  Raises TargetError where there is nothing to drive."""
     check_keys(obj)
     driven = mapping.of(obj)
-    used = list(dict.fromkeys([*driven, *(rule.shape for rule in rig_values.usable(obj).rules)]))
+    followed = (rule.shape for rule in rig_values.usable(obj).rules)
+    used = [shape for shape in dict.fromkeys([*driven, *followed]) if shape in mapping.shapes_of(obj)]
     shapes = bases.of_take(motion.template, obj.codetalker.mapping.shape_set).chosen(used)
     settings = SolveSettings(controls=mapping.controls(obj))
     question = _question(shapes, motion, settings)
@@ -83,7 +85,7 @@ def solve(obj: bpy.types.Object, motion: Motion) -> Solved:
     by_name = mapping.for_layers(obj) if motion.layers is not None else {}
     weights = _with_layers(weights, motion, settings.controls)
     wanted = key_weights({**driven, **by_name}, weights)
-    values, rig, notes = values_of(obj, wanted, weights, motion.start_frame)
+    values, rig, notes = values_of(obj, wanted, _with_head(weights, motion), motion.start_frame)
     return Solved(values, rig, missed, notes)
 
 
@@ -130,6 +132,14 @@ def _with_layers(weights: ShapeWeights, motion: Motion, controls: Mapping[str, S
         return weights
     off = {shape for shape, control in controls.items() if not control.enabled}
     return joined(weights, motion.layers.weights, without=off)
+
+
+def _with_head(weights: ShapeWeights, motion: Motion) -> ShapeWeights:
+    """Weights with the turns of the head beside them."""
+    if motion.layers is None or motion.layers.head_angles is None:
+        return weights
+    values = np.concatenate([weights.values, motion.layers.head_angles], axis=1).astype(np.float32)
+    return ShapeWeights((*weights.names, *HEAD_ANGLES), values, weights.fps)
 
 
 def values_of(

@@ -18,8 +18,8 @@ from ...face.blendshapes import Blendshapes
 from ...face.blinks import Blinks
 from ...face.compact import Basis
 from ...face.gaze import Gaze, Sight
-from ...face.head_motion import HeadMotion
-from . import bases, eyes, sight
+from ...face.head_motion import HEAD_ANGLES, HeadMotion
+from . import bases, eyes, rig_rules, rig_values, sight
 from .head import Head, find
 
 #: Whom the eyes miss in more than this share of the frames is worth a sentence.
@@ -33,7 +33,8 @@ class Laid:
     weights: of the shapes that layers move, as the face shall show them
     basis: the same as shapes on the model's face and how much of each is to be ADDED to the motion; None
         for a face without shapes
-    head: what turns, and rotations: (T, 3, 3) how, in the face's axes; None where nothing does
+    head: the object that turns, None where none does; rotations: (T, 3, 3) how, in the face's axes
+    head_angles: (T, 3) degrees of HEAD_ANGLES of the same, for channels of a rig
     note: sentences about what cannot be shown, or ""
     """
 
@@ -41,6 +42,7 @@ class Laid:
     basis: Basis | None
     head: Head | None = None
     rotations: NDArray[np.float64] | None = None
+    head_angles: NDArray[np.float64] | None = None
     note: str = ""
 
     @property
@@ -65,7 +67,7 @@ def lay(
     wanted = layers_of(obj)
     if not wanted:
         return None
-    found = find(obj, template) if wanted.head is not None else None
+    found = _turned(obj, template) if wanted.head is not None else None
     notes: list[str] = []
     if isinstance(found, str):
         # Eyes must not make up for a head that holds still.
@@ -94,7 +96,16 @@ def lay(
     if shapes is not None:
         added = layers.beside(laid.weights, closure)
         basis = Basis(added.values, shapes.chosen(laid.weights.names).offsets)
-    return Laid(laid.weights, basis, found, laid.head, " ".join(notes))
+    return Laid(laid.weights, basis, found, laid.head, laid.head_angles, " ".join(notes))
+
+
+def _turned(obj: bpy.types.Object, template: FloatArray) -> Head | str | None:
+    """The object that turns; None where the rig does it, and a sentence where nothing can."""
+    if not rig_rules.follows_head(obj):
+        return find(obj, template)
+    if any(rule.shape in HEAD_ANGLES for rule in rig_values.usable(obj).rules):
+        return None
+    return "The head holds still, since none of the channels that follow it can be written."
 
 
 def _seen(

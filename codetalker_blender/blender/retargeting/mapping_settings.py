@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import bpy
 
 from ...errors import UserError
+from ...face.head_motion import HEAD_ANGLES
 from ...face.mapping_files import read_mapping
 from ...face.names import Drive, NameMapping
 from . import mapping, rig_settings
@@ -175,6 +176,8 @@ def load(obj: bpy.types.Object, path: Path) -> None:
     preset = read_mapping(path)
     used = {*preset.drives, *(rule.shape for rule in preset.rules)}
     fitting = next((name for name, (_, shapes) in mapping.SETS.items() if used & set(shapes)), None)
+    if fitting is None and used & set(HEAD_ANGLES):
+        fitting = obj.codetalker.mapping.shape_set
     if fitting is None:
         raise UserError(f"'{path.name}' maps neither ARKit shapes nor visemes.", "Choose another.")
     group = obj.codetalker.mapping

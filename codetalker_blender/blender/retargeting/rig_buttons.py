@@ -7,10 +7,20 @@ import numpy as np
 
 from ...errors import TargetError
 from ...face.blendshapes import viseme_mixtures
+from ...face.head_motion import HEAD_ANGLES
 from ...face.rig_channels import RigChannel, Rule
-from ...face.rig_presets import RestBone, as_visemes, jaw_bone, jaw_rules, rigify_rules
+from ...face.rig_presets import (
+    RestBone,
+    as_visemes,
+    head_bone,
+    head_rules,
+    jaw_bone,
+    jaw_rules,
+    rigify_rules,
+)
 from ...face.rotations import Array
 from . import mapping, rig_rules, rig_settings, rig_values
+from .follow import pause
 from .mapping_buttons import OnMapping
 
 
@@ -54,13 +64,7 @@ class _Preset(OnMapping):
     """Replaces the rows by those of a kind of rig."""
 
     def change(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
-        rig = rig_rules.rig_of(obj)
-        if rig is None or rig.pose is None:
-            raise TargetError(
-                f"'{obj.name}' has no armature.",
-                "Choose one under Rig, or give the mesh an Armature modifier.",
-            )
-        rules = self.rules(rig)
+        rules = self.rules(_armature_of(obj))
         if obj.codetalker.mapping.shape_set == "VISEMES":
             rules = as_visemes(rules, viseme_mixtures())
         rig_settings.fill(obj, rules, clear=True)
@@ -97,6 +101,53 @@ class CODETALKER_OT_rigify_channels(_Preset):
         return rigify_rules({bone.name: _rest(bone, np.eye(3)) for bone in rig.data.bones})
 
 
+class CODETALKER_OT_head_channels(OnMapping):
+    bl_idname = "codetalker.head_channels"
+    bl_label = "Head Bone"
+    bl_description = (
+        "Let the rig's head bone turn as the layer Head Motion says, which is switched on; other rows stay"
+    )
+
+    def change(self, context: bpy.types.Context, obj: bpy.types.Object) -> None:
+        rig = _armature_of(obj)
+        name = head_bone(rig.data.bones.keys())
+        if not name:
+            raise TargetError(f"No bone of '{rig.name}' has a name with \"head\" in it.", "Add rows by hand.")
+        rules = head_rules(name, _rest(rig.data.bones[name], _upright(rig)))
+        channels = obj.codetalker.rig.channels
+        for place in reversed([at for at, row in enumerate(channels) if row.shape in HEAD_ANGLES]):
+            channels.remove(place)
+        rig_settings.fill(obj, rules, clear=False)
+        with pause():
+            obj.codetalker.layers.use_head = True
+        self.report({"INFO"}, rig_values.coverage(obj))
+
+
+def _armature_of(obj: bpy.types.Object) -> bpy.types.Object:
+    """Raises TargetError where the object has no rig with bones."""
+    rig = rig_rules.rig_of(obj)
+    if rig is None or rig.pose is None:
+        raise TargetError(
+            f"'{obj.name}' has no armature.", "Choose one under Rig, or give the mesh an Armature modifier."
+        )
+    return rig
+
+
+def _upright(rig: bpy.types.Object) -> Array:
+    """(3, 3) from a rig's axes to those of a character: to its left, to its back, up.
+
+    Up is the one of the rig's own axes that points most up in the world, be the character turned or tilted;
+    X is to the left in all programs.
+    """
+    heights = np.array(rig.matrix_world.to_3x3().normalized())[2]
+    heights[0] = 0.0
+    up = np.zeros(3)
+    axis = int(np.abs(heights).argmax())
+    up[axis] = np.sign(heights[axis]) or 1.0
+    left = np.array([1.0, 0.0, 0.0])
+    return np.stack([left, np.cross(up, left), up])
+
+
 def _rest(bone: bpy.types.Bone, turned: Array) -> RestBone:
     """turned: (3, 3) from the armature's axes to those with Z up and the face towards -Y"""
     return RestBone(turned @ np.array(bone.head_local), turned @ np.array(bone.matrix_local.to_3x3()))
@@ -108,4 +159,5 @@ CLASSES = (
     CODETALKER_OT_clear_channels,
     CODETALKER_OT_jaw_channels,
     CODETALKER_OT_rigify_channels,
+    CODETALKER_OT_head_channels,
 )

@@ -9,6 +9,8 @@ from typing import Any
 
 import bpy
 
+from ...face import layers
+from ...face.head_motion import HEAD_ANGLES
 from ...face.rig_channels import PROPERTY, RigChannel, Rule
 from . import mapping
 
@@ -50,9 +52,19 @@ def rule_of(row: Any) -> Rule:
     return Rule(row.shape, channel, (low, high), (first, last))
 
 
+def sources_of(obj: bpy.types.Object) -> tuple[str, ...]:
+    """What channels can follow: the shapes that are solved for, and what layers move."""
+    return tuple(dict.fromkeys((*mapping.shapes_of(obj), *layers.SHAPES, *HEAD_ANGLES)))
+
+
+def follows_head(obj: bpy.types.Object) -> bool:
+    """Whether rows are there for the turns of the head, so that no object turns for it."""
+    return obj.codetalker.output == "EXISTING" and any(rule.shape in HEAD_ANGLES for rule in rules_of(obj))
+
+
 def rules_of(obj: bpy.types.Object) -> list[Rule]:
-    """All rows that are switched on and whose shape is one of those that are solved for."""
-    shapes = mapping.shapes_of(obj)
+    """All rows that are switched on and whose shape is one of :func:`sources_of`."""
+    shapes = sources_of(obj)
     return [rule_of(row) for row in obj.codetalker.rig.channels if row.enabled and row.shape in shapes]
 
 

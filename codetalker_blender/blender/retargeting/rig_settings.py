@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import bpy
 
 from ...face.rig_channels import PROPERTY, Rule
-from . import mapping, rig_rules
+from . import rig_rules
 from .follow import pause, rewrite
 from .rig_rules import AXES
 
@@ -20,7 +20,7 @@ def _target(group: bpy.types.PropertyGroup) -> bpy.types.Object:
 
 
 def _shape_names(group: CODETALKER_PG_channel, context: bpy.types.Context, typed: str) -> list[str]:
-    return list(mapping.shapes_of(_target(group)))
+    return list(rig_rules.sources_of(_target(group)))
 
 
 def _bone_names(group: CODETALKER_PG_channel, context: bpy.types.Context, typed: str) -> list[str]:
@@ -60,7 +60,10 @@ class CODETALKER_PG_channel(bpy.types.PropertyGroup):
         )
         shape: bpy.props.StringProperty(
             name="Shape",
-            description="Shape that the channel follows",
+            description=(
+                "Shape that the channel follows, or a turn of the layer Head Motion in degrees: headYaw, "
+                "headPitch, headRoll"
+            ),
             search=_shape_names,
             options=set(),
             update=rewrite,

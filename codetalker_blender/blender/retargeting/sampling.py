@@ -8,7 +8,7 @@ objects: so Blender evaluates these, their animation, parents and constraints, a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import bpy
@@ -20,8 +20,12 @@ def sample(
     objects: Sequence[bpy.types.Object],
     frames: Iterable[float],
     read: Callable[[Sequence[bpy.types.Object]], T],
+    bones: Mapping[bpy.types.Object, str] | None = None,
 ) -> list[T]:
-    """What ``read`` tells of the evaluated objects, in their order, at each frame, be it between two."""
+    """What ``read`` tells of the evaluated objects, in their order, at each frame, be it between two.
+
+    bones: of each rig, the one whose pose is asked for
+    """
     scene = bpy.data.scenes.new("CodeTalker")
     followers = []
     try:
@@ -32,6 +36,8 @@ def sample(
             constraint = follower.constraints.new("COPY_TRANSFORMS")
             assert isinstance(constraint, bpy.types.CopyTransformsConstraint)
             constraint.target = obj
+            if bones is not None and obj in bones:
+                constraint.subtarget = bones[obj]
         found = []
         for frame in frames:
             whole = math.floor(frame)

@@ -1,7 +1,7 @@
 """The gaze layer's Look At → whom the eyes look at and from where, frame by frame.
 
-The target, the head and all that they hang on may move; what is asked for is where they are without the turns
-of the head layer that are written now, since others take their place.
+The target, the head and all that they hang on may move, bones too; what is asked for is where they are
+without the turns of the head layer that are written now, since others take their place.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from ...face.eyes import Eyes
 from ...face.gaze import Sight
 from ..writing import turning
+from . import carrier as carriers
 from . import head as heads
+from .carrier import Carrier
 from .head import Head
 from .sampling import sample
 
@@ -70,27 +72,43 @@ def find(
     head: what the head layer will turn; eyes: in the object's axes; at: whom they look at in each frame
     """
     turned, former = head.obj if head is not None else None, heads.former(obj)
+    carrier = carriers.find(obj)
+    rig = carrier.rig if carrier is not None else None
     chosen = list(dict.fromkeys(at))
-    objects = list(dict.fromkeys(one for one in (*chosen, obj, turned, former) if one is not None))
+    objects = list(dict.fromkeys(one for one in (*chosen, obj, turned, former, rig) if one is not None))
     # Of every object: its world's matrix, its own in its parent's axes, that without our turns, its location.
-    read = sample(objects, frames, lambda shown: [_standing(one) for one in shown])
+    read = sample(
+        objects,
+        frames,
+        lambda shown: [_standing(one, carrier, objects[place]) for place, one in enumerate(shown)],
+        {} if carrier is None else {carrier.rig: carrier.bone},
+    )
     stand: dict[bpy.types.Object, list[Floats]] = {
-        one: [np.array([row[place][part] for row in read]) for part in range(4)]
+        one: [np.array(parts) for parts in zip(*(row[place] for row in read), strict=True)]
         for place, one in enumerate(objects)
     }
     worlds = {one: stand[one][0] for one in objects}
     if former is not None:
-        world, basis, rest, _ = stand[former]
+        world, basis, rest = stand[former][:3]
         undone = world @ np.linalg.pinv(basis) @ rest @ np.linalg.pinv(world)
         for one in objects:
             if _hangs_on(one, former):
                 worlds[one] = undone @ worlds[one]
+    bone = None
+    if carrier is not None:
+        posed, resting = (worlds[carrier.rig] @ part for part in stand[carrier.rig][4:])
+        bone = resting[:, :3, 3] if carrier.turns else None
+        unposed = posed if carrier.parented else worlds[carrier.rig] @ carrier.rest
+        for one in chosen:
+            if carrier.carries(one):
+                worlds[one] = resting @ np.linalg.pinv(posed) @ worlds[one]
+        worlds[obj] = resting @ np.linalg.pinv(unposed) @ worlds[obj]
     places = {one: worlds[one][:, :3, 3] for one in chosen}
     target = np.array([places[one][row] for row, one in enumerate(at)])
     centres = np.einsum("tij,ej->tei", worlds[obj][:, :3, :3], eyes.centres) + worlds[obj][:, None, :3, 3]
     axes = _directions(worlds[obj]) @ (eyes.axes if eyes.axes is not None else np.eye(3))
     if head is None or turned is None:
-        basis_axes, pivot = axes, centres.mean(axis=1)
+        basis_axes, pivot = axes, centres.mean(axis=1) if bone is None else bone
     else:
         above = worlds[turned] @ np.linalg.pinv(stand[turned][2])
         basis_axes = _directions(above) @ head.axes
@@ -99,13 +117,18 @@ def find(
         np.einsum("tji,tj->ti", basis_axes, target - pivot),
         np.einsum("tji,tej->tei", basis_axes, centres - pivot[:, None]),
         np.swapaxes(basis_axes, 1, 2) @ axes,
-        attached=turned is not None and all(_hangs_on(one, turned) for one in chosen),
+        attached=(turned is not None and all(_hangs_on(one, turned) for one in chosen))
+        or (carrier is not None and carrier.turns and all(carrier.carries(one) for one in chosen)),
     )
 
 
-def _standing(obj: bpy.types.Object) -> tuple[Floats, Floats, Floats, Floats]:
+def _standing(
+    obj: bpy.types.Object, carrier: Carrier | None, original: bpy.types.Object
+) -> tuple[Floats, ...]:
+    """Of an evaluated object; of the carrier's rig its bone as posed, and without our turns, too."""
     own = (obj.matrix_world, obj.matrix_basis, turning.rest_basis(obj), obj.location)
-    return np.array(own[0]), np.array(own[1]), np.array(own[2]), np.array(own[3])
+    bone = carrier.standing(obj) if carrier is not None and original == carrier.rig else ()
+    return (*(np.array(one) for one in own), *bone)
 
 
 def _directions(matrices: Floats) -> Floats:

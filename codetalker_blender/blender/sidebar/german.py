@@ -48,6 +48,7 @@ BUTTONS = {
     "Clear Channels": "Kanäle entfernen",
     "Jaw Bone": "Kieferknochen",
     "Rigify Face": "Rigify-Gesicht",
+    "Head Bone": "Kopfknochen",
     "Show Error": "Fehler zeigen",
     "Hide Error": "Fehler verbergen",
     "Hide Fit": "Anpassung verbergen",

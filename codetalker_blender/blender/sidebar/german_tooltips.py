@@ -242,7 +242,11 @@ TOOLTIPS = {
     "The origin of an object, which may move": "Der Ursprung eines Objekts, das sich bewegen darf",
     "Object whose origin the eyes look at": "Objekt, dessen Ursprung die Augen ansehen",
     "Let this channel follow": "Diesen Kanal folgen lassen",
-    "Shape that the channel follows": "Form, der der Kanal folgt",
+    "Shape that the channel follows, or a turn of the layer Head Motion in degrees: headYaw, headPitch, "
+    "headRoll": (
+        "Form, der der Kanal folgt, oder eine Drehung der Ebene Kopfbewegung in Grad: headYaw, headPitch, "
+        "headRoll"
+    ),
     "What follows the shape": "Was der Form folgt",
     "The bone goes along one of its own axes, on top of its pose": (
         "Der Knochen verschiebt sich entlang einer eigenen Achse, zusätzlich zu seiner Pose"
@@ -292,6 +296,10 @@ TOOLTIPS = {
         "Die gewählte Zeile entfernen; was sie bewegte, ist wie zuvor"
     ),
     "Remove all rows; what they moved is as it was": "Alle Zeilen entfernen; was sie bewegten, ist wie zuvor",
+    "Let the rig's head bone turn as the layer Head Motion says, which is switched on; other rows stay": (
+        "Den Kopfknochen des Rigs drehen, wie es die Ebene Kopfbewegung sagt, die dabei eingeschaltet wird; "
+        "andere Zeilen bleiben"
+    ),
     "Let the rig's jaw bone open and go aside, in place of the rows that there are": (
         "Den Kieferknochen des Rigs sich öffnen und zur Seite gehen lassen, anstelle der vorhandenen Zeilen"
     ),

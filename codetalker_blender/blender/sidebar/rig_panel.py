@@ -56,6 +56,7 @@ class CODETALKER_PT_rig(SidebarPanel):
         row = layout.row(align=True)
         row.operator(rig_buttons.CODETALKER_OT_jaw_channels.bl_idname)
         row.operator(rig_buttons.CODETALKER_OT_rigify_channels.bl_idname)
+        row.operator(rig_buttons.CODETALKER_OT_head_channels.bl_idname)
         row = layout.row()
         row.template_list(
             CODETALKER_UL_channels.bl_idname, "", group, "channels", group, "active_channel", rows=4
