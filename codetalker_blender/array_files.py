@@ -7,7 +7,6 @@ from the file instead of read.  Standard library and numpy only.
 from __future__ import annotations
 
 import math
-import shutil
 import struct
 import tokenize
 import zipfile
@@ -22,8 +21,8 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import ArrayLike, NDArray
 
-from .disk import explained, new_file
-from .errors import OutputError, UserError
+from .disk import explained, new_file, refuse_full
+from .errors import UserError
 
 #: Arrays above this size are mapped from the file, if it is uncompressed, instead of read.
 MAPPED_ABOVE_BYTES = 2**30
@@ -37,6 +36,8 @@ _ZIP64_EXTRA_BYTES = 20
 #: A field of the extra part: its kind and length; this kind is zipalign's padding.
 _EXTRA_FIELD = struct.Struct("<HH")
 _PADDING = 0xD935
+
+_SHORTER = "Free some space, or choose a shorter range of the sound or fewer frames per second."
 
 #: What numpy and zipfile raise for files that are damaged, encrypted or something else altogether.
 _UNREADABLE = (
@@ -135,7 +136,7 @@ class NewArchive:
     def begin(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Add an array whose elements come by :meth:`append`; refused at once if the disk cannot hold it."""
         with explained(self._path):
-            _refuse_full_disk(self._path, math.prod(shape) * dtype.itemsize)
+            refuse_full(self._path, math.prod(shape) * dtype.itemsize, _SHORTER)
             header = {"descr": npy.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}  # type: ignore[no-untyped-call]
             npy.write_array_header_1_0(self._begin(name), header)  # type: ignore[no-untyped-call]
 
@@ -168,17 +169,3 @@ class NewArchive:
             if part is not None:
                 with suppress(OSError, ValueError):  # each would write once more, perhaps to a full disk
                     part.close()
-
-
-def _refuse_full_disk(path: Path, needed_bytes: int) -> None:
-    """Raises OutputError before the first byte is written, rather than hours later."""
-    disk = shutil.disk_usage(path.parent)
-    if needed_bytes > disk.free and disk.total:  # some network disks know neither
-        raise OutputError(
-            f"'{path}' cannot be written: it needs {_size(needed_bytes)} where {_size(disk.free)} are free.",
-            "Free some space, or choose a shorter range of the sound or fewer frames per second.",
-        )
-
-
-def _size(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.2f} MB"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,6 +62,18 @@ def refuse_folder(path: Path) -> None:
         return  # as it should be; if its folder is missing, too, opening says so
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "it is a folder")
+
+
+def refuse_full(path: Path, needed_bytes: int, hint: str) -> None:
+    """Raises OutputError before the first byte is written, rather than hours later, or what the disk does."""
+    disk = shutil.disk_usage(path.parent)
+    if needed_bytes > disk.free and disk.total:  # some network disks know neither
+        needed, free = _size(needed_bytes), _size(disk.free)
+        raise OutputError(f"'{path}' cannot be written: it needs {needed} where {free} are free.", hint)
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.2f} MB"
 
 
 def _refusal(path: Path, error: OSError) -> OutputError:

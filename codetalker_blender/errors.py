@@ -49,6 +49,11 @@ class Cancelled(Exception):
     """The run was cancelled; raised inside the engine when ``cancelled()`` says so."""
 
 
+def reason_of(error: Exception) -> str:
+    """What one of Blender's operators says went wrong, as the end of a sentence without its full stop."""
+    return " ".join(str(error).split()).removeprefix("Error: ").rstrip(".")
+
+
 def listed(names: Sequence[str], most: int = 5) -> str:
     """Names in a sentence: the first few, and how many more there are."""
     more = len(names) - most

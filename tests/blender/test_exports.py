@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -106,3 +107,18 @@ def test_a_hidden_object_is_refused_where_it_would_be_left_out(
 def test_other_formats_are_refused_at_once(name: str) -> None:
     with pytest.raises(OutputError, match=r"There are \.abc \.usd"):
         exports.check(Path(name))
+
+
+@pytest.mark.parametrize("kind", ["abc", "usdc"])
+def test_a_disk_that_is_too_small_is_refused_before_anything_is_written(
+    performance: Performance, tmp_path: Path, kind: str
+) -> None:
+    """Blender's Alembic exporter would end Blender, and the animator's work with it."""
+    if not compat.was_built_with({"abc": "alembic", "usdc": "usd"}[kind]):
+        pytest.skip("this Blender is built without it")
+    endless = replace(performance, frames=range(START, START + 10**12))
+    bpy.context.scene.frame_set(START + 3)
+    before = scenes.dump()
+    with pytest.raises(OutputError, match=r"it needs \d+\.\d GB where .* are free"):
+        exports.export(tmp_path / f"face.{kind}", endless)
+    assert not list(tmp_path.iterdir()) and scenes.differences(before, scenes.dump()) == []

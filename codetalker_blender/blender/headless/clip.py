@@ -17,7 +17,7 @@ import numpy as np
 
 from ... import resources
 from ...contracts import Motion, Progress
-from ...errors import UserError
+from ...errors import UserError, reason_of
 from ...job.messages import Report
 from ...model_files import ModelCard, read_face
 from ..bundles import models
@@ -299,5 +299,4 @@ def open_blend(path: Path) -> None:
         with quiet():
             bpy.ops.wm.open_mainfile(filepath=str(path.resolve()), load_ui=False, use_scripts=False)
     except RuntimeError as error:
-        reason = str(error).removeprefix("Error: ").strip().rstrip(".")
-        raise UserError(f"'{path}' cannot be opened: {reason}.", "Name a .blend file.") from error
+        raise UserError(f"'{path}' cannot be opened: {reason_of(error)}.", "Name a .blend file.") from error

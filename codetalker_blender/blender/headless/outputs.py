@@ -15,7 +15,7 @@ import bpy
 
 from ...contracts import AudioSource
 from ...disk import check_writable, mode_of
-from ...errors import OutputError, UserError
+from ...errors import OutputError, UserError, reason_of
 from ...staging import Staging
 from ..interchange import exports
 from ..interchange.exports import Performance
@@ -138,7 +138,9 @@ def save_copy(draft: Path, path: Path) -> None:
                 filepath=str(draft.absolute()), copy=True, compress=True, relative_remap=True
             )
     except (RuntimeError, OSError) as error:
-        raise OutputError(f"'{path}' cannot be written: {error}", "Check the folder and the disk.") from error
+        raise OutputError(
+            f"'{path}' cannot be written: {reason_of(error)}.", "Check the folder and the disk."
+        ) from error
 
 
 def _render(scene: bpy.types.Scene, frames: Iterable[int], folder: Path, show: Show) -> list[Path]:
@@ -149,5 +151,6 @@ def _render(scene: bpy.types.Scene, frames: Iterable[int], folder: Path, show: S
             )
     except RuntimeError as error:
         raise UserError(
-            f"The scene '{scene.name}' cannot be rendered: {error}.", "Without a display, use Cycles."
+            f"The scene '{scene.name}' cannot be rendered: {reason_of(error)}.",
+            "Without a display, use Cycles.",
         ) from error

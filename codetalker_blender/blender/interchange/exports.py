@@ -18,7 +18,8 @@ import bpy
 import numpy as np
 
 from ...contracts import FloatArray, Motion
-from ...errors import OutputError, TargetError, UserError
+from ...disk import explained, refuse_full
+from ...errors import OutputError, TargetError, UserError, reason_of
 from ...face.point_caches import write_mdd, write_pc2
 from ...face.weight_files import write_csv, write_json, write_live_link
 from ...motion_files import write_motion
@@ -172,15 +173,31 @@ def _export_scene(path: Path, performance: Performance) -> None:
     """By Blender's own exporters."""
     scene, frames = performance.scene, performance.frames
     with _kept_frame(scene), _selected(performance.obj, scene):
+        with explained(path):
+            # When the disk is full, Blender's Alembic exporter ends Blender.
+            needed_bytes = _size_of(performance.obj, len(frames))
+            refuse_full(path, needed_bytes, "Free some space, or export fewer frames.")
         try:
             if format_of(path) == FORMATS["ALEMBIC"]:
                 compat.export_alembic(path, frames[0], frames[-1])
             else:
                 _export_usd(path, scene, frames)
         except RuntimeError as error:  # how operators report their errors
-            raise OutputError(f"'{path}' cannot be exported: {error}") from error
+            raise OutputError(f"'{path}' cannot be exported: {reason_of(error)}.") from error
     if not path.is_file():
         raise OutputError(f"'{path}' was not written by Blender's exporter.", "The console says why.")
+
+
+def _size_of(obj: bpy.types.Object, frame_count: int) -> int:
+    """About how many bytes an object takes as it is seen: a place per vertex, a normal per sharp corner."""
+    instance = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    mesh = instance.to_mesh()
+    points, corners = len(mesh.vertices), len(mesh.loops) if mesh.normals_domain != "POINT" else 0
+    instance.to_mesh_clear()
+    last = obj.modifiers[-1] if len(obj.modifiers) else None
+    # What is left to whoever reads the file.
+    finer = 4**last.levels if isinstance(last, bpy.types.SubsurfModifier) and last.show_viewport else 1
+    return 12 * frame_count * (points + corners) // finer
 
 
 def _export_usd(path: Path, scene: bpy.types.Scene, frames: range) -> None:
