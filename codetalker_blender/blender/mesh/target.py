@@ -164,7 +164,10 @@ def align(target: Target, face: FaceMesh, model: str) -> Similarity:
     Raises TargetError when the target is not the model's face.
     """
     own_triangles(target, len(target.rest), face, model)
-    return fit_similarity(face.vertices, target.rest)
+    try:
+        return fit_similarity(face.vertices, target.rest)
+    except TargetError as error:
+        raise TargetError(f"'{target.name}': {error.message}", error.hint) from error
 
 
 def own_triangles(mesh: Polygons, vertex_count: int, face: FaceMesh, model: str) -> IntArray:

@@ -25,6 +25,7 @@ from ...face.binding import Binding
 from ...face.fit_files import KeptFit, Mesh, Question, keep_fit, kept_fit
 from ...face.model_shapes import template_of
 from ...face.quality import Quality
+from ...face.surface import checked
 from ...model_files import ModelCard
 from ..mesh import target as targets
 from ..preferences import data_folder
@@ -98,7 +99,8 @@ def _wanted(obj: bpy.types.Object, target: targets.Target, face: FaceMesh, card:
     others = []
     for other in mapping.companions(obj):
         own = targets.read_target(other, other.users_scene[0])
-        others.append(_shape(other, own, np.array(obj.matrix_world.inverted_safe() @ other.matrix_world)))
+        matrix = np.array(obj.matrix_world.inverted_safe() @ other.matrix_world)
+        others.append(_shape(other, own, matrix, "Repair it, or take it off the character's other meshes."))
     mirrors = [one for one in obj.modifiers if one.type == "MIRROR" and one.show_viewport]
     return Wanted(
         face=face,
@@ -214,8 +216,16 @@ def is_model_face(target: targets.Target, face: FaceMesh, card: ModelCard) -> bo
     return True
 
 
-def _shape(obj: bpy.types.Object, target: targets.Target, matrix: NDArray[np.float64]) -> Shape:
-    return Shape(obj.session_uid, obj.name, Mesh(target.rest, bindings.triangles_of(target), matrix))
+def _shape(
+    obj: bpy.types.Object, target: targets.Target, matrix: NDArray[np.float64], hint: str = ""
+) -> Shape:
+    """hint: what to do about a mesh that is none.  Raises TargetError for one."""
+    mesh = Mesh(target.rest, bindings.triangles_of(target), matrix)
+    try:
+        checked(mesh.points, mesh.triangles)
+    except TargetError as error:
+        raise TargetError(f"'{obj.name}': {error.message}", hint or error.hint) from error
+    return Shape(obj.session_uid, obj.name, mesh)
 
 
 def _in_axes_of(mesh: Mesh, lead: Binding) -> Binding:
