@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import TargetError
 
 #: What a usable fit has at least or at most.
@@ -12,6 +15,7 @@ MOST_STRETCH = 2.5
 LEAST_PARTING = 1.5
 LEAST_VERTICES = 80
 INSIDE_OUT = -0.3
+LEAST_DEPTH = 0.02
 
 HINT = "Choose the mesh of a head whose rest shape has a neutral face, or place landmarks and fit again."
 
@@ -77,6 +81,17 @@ def refuse_bad(quality: Quality) -> None:
     if not complaints:
         return
     raise TargetError(f"The model's face cannot be fitted to this mesh: {'; '.join(complaints)}.", HINT)
+
+
+def refuse_flat(points: NDArray[np.float64]) -> None:
+    """Raises TargetError for a mesh (V, 3) that has no depth."""
+    across = np.sqrt(np.maximum(np.linalg.eigvalsh(np.cov(points.T)), 0.0))
+    if across[0] < LEAST_DEPTH * across[2]:
+        share = across[0] / across[2]
+        raise TargetError(
+            f"The model's face cannot be fitted to this mesh: its depth is {share:.1%} of its size.",
+            HINT,
+        )
 
 
 def refuse_inside_out(agreement: float) -> None:

@@ -25,7 +25,7 @@ from .deformation import Wishes, kernel, placed, solve
 from .frames import local_frames
 from .model_face import MARKS, ModelFace, prepare
 from .placement import Pairs, Placement
-from .quality import Quality, refuse_bad, refuse_coarse, refuse_inside_out
+from .quality import Quality, refuse_bad, refuse_coarse, refuse_flat, refuse_inside_out
 from .rims import REACH_M, Ends, eye_rims
 from .surface import Floats, Index, Mask, Surface, checked, spread, unit
 
@@ -93,7 +93,9 @@ def fit(
     """
     template = prepare(face, units_per_metre)
     mesh = checked(points, triangles)
-    refuse_coarse(len(np.unique(mesh.triangles)))
+    used = np.unique(mesh.triangles)
+    refuse_coarse(len(used))
+    refuse_flat(mesh.points[used])
     pairs = _pairs(template, landmarks or {})
     guess = align(Pattern(_outer_skin(template), template.core, template.up), mesh, pairs)
     placement = guess.placement

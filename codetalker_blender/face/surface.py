@@ -19,6 +19,9 @@ Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+#: Of a mesh, in whatever unit: beyond, squares of lengths lose themselves.
+_SMALLEST, _LARGEST = 1e-12, 1e12
+
 
 @dataclass(frozen=True, eq=False)
 class Surface:
@@ -145,6 +148,8 @@ def checked(points: NDArray[Any], triangles: NDArray[Any]) -> Surface:
         raise TargetError(
             "The mesh has no extent: its vertices lie in one point or on a line.", "Restore its rest shape."
         )
+    if not _SMALLEST < extent < _LARGEST:
+        raise TargetError(f"The mesh is {extent:.1g} units large.", "Scale it to a usual size.")
     return surface
 
 

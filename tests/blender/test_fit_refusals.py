@@ -39,7 +39,11 @@ def a_point(obj: bpy.types.Object) -> None:
     obj.data.vertices.foreach_set("co", np.zeros(3 * len(obj.data.vertices), np.float32))
 
 
-HARMS = {without_faces: "has no faces", endless: "not finite numbers", a_point: "has no extent"}
+HARMS: dict[Callable[[bpy.types.Object], None], str] = {
+    without_faces: "has no faces",
+    endless: "not finite numbers",
+    a_point: "has no extent",
+}
 
 
 @pytest.mark.parametrize("name", ["Head", "Teeth"])

@@ -187,6 +187,10 @@ def test_a_ball_and_a_body_without_a_head_are_refused() -> None:
     refused(body())
 
 
+def test_a_flat_face_is_refused_as_such() -> None:
+    assert "its depth is 0" in refused(Surface(REST * [1.0, 0.01, 1.0], TRIANGLES))
+
+
 def test_a_face_turned_inside_out_is_refused_with_its_cure() -> None:
     assert "Recalculate Outside" in refused(Surface(REST * 10, TRIANGLES[:, ::-1]))
 

@@ -58,13 +58,15 @@ def test_spread_points_are_closer_where_that_is_wanted() -> None:
     assert left > 5 * (120 - left)
 
 
-@pytest.mark.parametrize("fault", ["nan", "no faces", "point", "line"])
+@pytest.mark.parametrize("fault", ["nan", "no faces", "point", "line", "huge", "tiny"])
 def test_a_mesh_without_a_surface_is_refused_by_name(fault: str) -> None:
     points, triangles = strip(3).points.copy(), strip(3).triangles
     if fault == "nan":
         points[2, 1] = np.nan
     elif fault == "no faces":
         triangles = triangles[:0]
+    elif fault in ("huge", "tiny"):
+        points = points * (1e25 if fault == "huge" else 1e-25)
     else:
         points = points * (0 if fault == "point" else (1, 0, 0))
     with pytest.raises(TargetError):
