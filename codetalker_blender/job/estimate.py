@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 #: The stages that take long, in their order.
 STAGES = ("speech", "codes", "motion", "take")
@@ -110,12 +110,15 @@ class Estimate:
         return this_s / former * sum(self._former.get(stage, 0.0) for stage in behind)
 
 
-def in_words(seconds: float) -> str:
-    """Remaining time for people: coarse where it is long."""
+def in_words(seconds: float, translate: Callable[[str], str] = str) -> str:
+    """Remaining time for people: coarse where it is long.
+
+    translate: English words with a place for the number -> the same in another language
+    """
     if seconds >= 5400:
-        return f"about {seconds / 3600:.1f} h left"
+        return translate("about {hours} h left").format(hours=f"{seconds / 3600:.1f}")
     if seconds >= 90:
-        return f"about {math.ceil(seconds / 60)} min left"
+        return translate("about {minutes} min left").format(minutes=math.ceil(seconds / 60))
     if seconds >= 10:
-        return f"about {math.ceil(seconds / 5) * 5} s left"
-    return "a few seconds left"
+        return translate("about {seconds} s left").format(seconds=math.ceil(seconds / 5) * 5)
+    return translate("a few seconds left")

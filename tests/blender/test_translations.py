@@ -14,6 +14,7 @@ pytest.importorskip("bpy", reason="needs Blender as a Python module (bpy)")
 import bpy
 
 from codetalker_blender.blender import _classes as package_classes
+from codetalker_blender.blender.runs import jobs
 from codetalker_blender.blender.sidebar import model_panels, panels, rig_panel, translations
 
 PACKAGE = Path(str(translations.__file__)).parents[2]
@@ -106,7 +107,7 @@ def test_every_panel_and_button_is_translated_whole(blender: None) -> None:
         labels |= drawn_texts(path)
     for path in (*PACKAGE.glob("blender/setup/*.py"), *PACKAGE.glob("blender/runs/*.py")):
         labels |= drawn_texts(path)
-    shown = (panels.REGION_LABELS, model_panels.STAGES, rig_panel.UNITS)
+    shown = (panels.REGION_LABELS, model_panels.STAGES, rig_panel.UNITS, jobs.STAGES)
     labels = labels.union(*(words.values() for words in shown)) - KEPT
     for language, table in translations.TABLE.items():
         known = {english for _, english in table}

@@ -90,6 +90,11 @@ def test_slow_first_steps_do_not_count_double() -> None:
         assert left is None or left < 2.0 * (clock[-1] - now)
 
 
+def test_words_in_another_language() -> None:
+    table = {"about {seconds} s left": "noch etwa {seconds} s"}
+    assert in_words(61.0, lambda english: table[english]) == "noch etwa 65 s"
+
+
 def test_words() -> None:
     assert [in_words(seconds) for seconds in (0.2, 9.0, 11.0, 61.0, 100.0, 3000.0, 9000.0)] == [
         "a few seconds left", "a few seconds left", "about 15 s left", "about 65 s left",

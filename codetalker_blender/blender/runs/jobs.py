@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from bpy.app.translations import pgettext_iface as iface_
+
 from ...contracts import Motion, Progress, no_progress
 from ...errors import Cancelled, EngineError
 from ...job import messages
@@ -164,9 +166,9 @@ class Run:
     @property
     def label(self) -> str:
         """The stage in words, and the time that is left once that is known."""
-        words = STAGES.get(self.stage, self.stage.capitalize())
+        words = iface_(STAGES.get(self.stage, self.stage.capitalize()))
         left = self._estimate.remaining_s(time.monotonic()) if not self.cancelled else None
-        return words if left is None or self.stage == "ready" else f"{words}, {in_words(left)}"
+        return words if left is None or self.stage == "ready" else f"{words}, {in_words(left, iface_)}"
 
     def cancel(self) -> None:
         """Ask the job to stop; ``advance`` tells when it has.  A result not yet written is dropped."""

@@ -182,6 +182,23 @@ LABELS = {
     "The managed engine is not set up yet: press Set Up Engine in the preferences.": (
         "Die verwaltete Engine ist noch nicht eingerichtet: in den Einstellungen „Engine einrichten“."
     ),
+    # runs
+    "Waiting": "Wartet",
+    "Starting": "Startet",
+    "Fitting the model's face, once": "Passt das Gesicht des Modells an, einmal",
+    "Reading the sound": "Liest den Ton",
+    "Loading libraries": "Lädt Bibliotheken",
+    "Loading the model": "Lädt das Modell",
+    "Listening": "Hört zu",
+    "Choosing codes": "Wählt Codes",
+    "Making the motion": "Macht die Bewegung",
+    "Preparing the keys": "Bereitet die Schlüssel vor",
+    "Ready: leave this mode": "Fertig: diesen Modus verlassen",
+    "Cancelling": "Bricht ab",
+    "about {hours} h left": "noch etwa {hours} h",
+    "about {minutes} min left": "noch etwa {minutes} min",
+    "about {seconds} s left": "noch etwa {seconds} s",
+    "a few seconds left": "noch ein paar Sekunden",
     # models
     "No model is chosen": "Kein Modell ist gewählt",
     "Name": "Name",
