@@ -28,6 +28,8 @@ PACKAGE = "codetalker_blender"
 MANIFEST = "blender_manifest.toml"
 NEEDED_GB = 5.0  # free disk space to make an environment
 NONE_FOUND = "none was found on PATH, in pyenv or by uv"
+#: Several files of tests at once; xdist waits in vain for those of a crashed process that it replaces.
+TOGETHER = ("-n", "auto", "--dist", "loadfile", "--max-worker-restart", "0")
 #: What `package` ships from assets/; every pattern must match something.
 SHIPPED_ASSETS = (
     "LICENSES.md",
@@ -316,21 +318,6 @@ def demo(options: argparse.Namespace, extra: list[str]) -> int:
     return run([python, "-m", module, "demo", "--output", output, *audio, *extra])
 
 
-def shared_out() -> tuple[list[str], dict[str, str]]:
-    """pytest's options for several processes at once, and the variables that share the cores among them.
-
-    Whole files go to a process, since its tests share what is dear to make; at most four processes, since
-    each of them holds torch and a Blender.
-    """
-    cores = os.cpu_count() or 1
-    processes = min(cores, 4)
-    if processes == 1:
-        return [], {}
-    # a process that crashes ends the run: xdist would wait for its other tests for ever
-    options = ["-n", str(processes), "--dist", "loadfile", "--max-worker-restart", "0"]
-    return options, {"OMP_NUM_THREADS": str(cores // processes)}
-
-
 def test(options: argparse.Namespace, extra: list[str]) -> int:
     environment, variables = main_environment(ROOT), {}
     if options.blender:
@@ -343,24 +330,20 @@ def test(options: argparse.Namespace, extra: list[str]) -> int:
             return 0
         if environment.python != PYTHON:
             variables["CODETALKER_ENGINE_PYTHON"] = str(make_environment(ROOT, main_environment(ROOT)))
-    named = any((ROOT / part.split("::")[0]).exists() for part in extra)
-    if not named:
-        shares, threads = shared_out()
-        variables |= {} if "OMP_NUM_THREADS" in os.environ else threads
-        extra = [*shares, *(["tests/blender"] if options.bpy else []), *extra]
-    python = make_environment(ROOT, environment)
+    if not any((ROOT / part.split("::")[0]).exists() for part in extra):
+        extra = [*TOGETHER, *(["tests/blender"] if options.bpy else []), *extra]
+    python, slow = make_environment(ROOT, environment), ["-m", ""] if options.slow else []
     report = f"build/test/{environment.name[1:]}.xml"
     print(f"build.py: tests in {environment.name}; report goes to {report}", flush=True)
-    slow = ["-m", ""] if options.slow else []
     return run([python, "-m", "pytest", f"--junitxml={report}", *slow, *extra], variables)
 
 
 def lint(_options: argparse.Namespace, _extra: list[str]) -> int:
     python, failed = make_environment(ROOT, lint_environment(ROOT)), []
-    for checker in (["ruff", "check"], ["mypy"]):
-        print(f"build.py: {' '.join(checker)}", flush=True)
-        if run([python, "-m", *checker]):
-            failed.append(checker[0])
+    for checker in ("ruff check", "mypy"):
+        print(f"build.py: {checker}", flush=True)
+        if run([python, "-m", *checker.split()]):
+            failed.append(checker)
     print(f"build.py: complaints by {' and '.join(failed)}" if failed else "build.py: no complaints")
     return 1 if failed else 0
 

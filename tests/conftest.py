@@ -22,6 +22,15 @@ if "bpy" not in sys.modules:
     atexit.register(shutil.rmtree, _BLENDER_FOLDER, ignore_errors=True)
 
 
+@pytest.hookimpl(optionalhook=True)  # of pytest-xdist, which a Blender program's Python lacks
+def pytest_xdist_auto_num_workers() -> int:
+    """One per core, four at most, since each may hold torch and a Blender; they share the cores."""
+    cores = os.cpu_count() or 1
+    workers = min(cores, 4)
+    os.environ.setdefault("OMP_NUM_THREADS", str(cores // workers))
+    return workers
+
+
 @pytest.fixture(scope="session")
 def default_bundle() -> Path:
     """The shipped model; skips in a checkout from before it was trained."""

@@ -80,7 +80,7 @@ def heard(scene: bpy.types.Scene, name: str) -> Heard:
     file, is_packed = _file(strip)
     spans = [compat.strip_span(item) for item in path]
     first, end = max(left for left, _ in spans), min(right for _, right in spans)
-    unreadable = _unreadable(strip, metas, scene)
+    unreadable = _unreadable(strip, metas)
     offset_s = 0.0
     trimmed = compat.strip_trim_start(strip)
     origin = compat.strip_content_start(strip) - trimmed
@@ -139,12 +139,9 @@ def _file(strip: Any) -> tuple[Path, bool]:
     return path, is_packed
 
 
-def _unreadable(strip: Any, metas: list[Any], scene: bpy.types.Scene) -> str:
+def _unreadable(strip: Any, metas: list[Any]) -> str:
     if any(compat.strip_is_retimed(item) for item in (strip, *metas)):
         return "retimed"
-    if compat.strip_trim_start(strip) and scene.render.fps_base != 1 and compat.has_audio():
-        # Blender loses a frame of what was split off, or none, as its own numbers round.
-        return "split for good"
     if compat.strip_sound_offset_s(strip):
         return "shifted by a Sound Offset"
     # Without audio nothing could be mixed, and a strip that cannot be heard is seldom a retimed one.
