@@ -197,3 +197,12 @@ def _wait_until_workers_ended(out: Path) -> None:
 def test_senseless_numbers_are_refused(tmp_path: Path, text: str) -> None:
     ended = run(sounds(tmp_path / "in", 1), "--output", tmp_path / "out", text)
     assert (ended.code, len(ended.said.splitlines())) == (2, 1)
+
+
+def test_an_output_folder_that_is_a_file_is_refused_as_such(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").touch()
+    (tmp_path / "list.csv").write_text("audio\na.wav\n")
+    (tmp_path / "out").write_text("mine")
+    ended = run(tmp_path / "list.csv", "--output", tmp_path / "out")
+    assert ended.code == 2 and "it is there, but no folder. Choose a folder." in ended.said
+    assert (tmp_path / "out").read_text() == "mine"
