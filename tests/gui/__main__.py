@@ -52,8 +52,8 @@ SESSIONS = {
         "panels_act.error",
         "panels_act.bones",
         "panels_act.topology",
-        "files_act.export_and_import",
     ],
+    "files": ["files_act.export_and_import"],
     "by-mouse": ["interruptions.cancel_button", "presets_act.kept_and_loaded"],
 }
 #: Those that the X server's own mouse plays, where Blender's event simulator plays the others.
