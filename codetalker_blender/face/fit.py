@@ -1,8 +1,8 @@
-"""Align a bundle's face to the user's mesh, and carry offsets over.
+"""Align a bundle's face to the user's mesh.
 
-The two have the same vertices in the same order; scale, axes and identity may differ.  The
-similarity (rotation, scale, translation) that brings the template closest to the mesh then rotates
-and scales the offsets.  Numpy only; no bpy.
+The two have the same vertices in the same order; scale, axes and identity may differ.  What is found is the
+similarity (rotation, scale, translation) that brings the template closest to the mesh; offsets are turned and
+scaled by it.  Numpy only; no bpy.
 """
 
 from __future__ import annotations
@@ -86,13 +86,3 @@ def fit_similarity(template: FloatArray, mesh: FloatArray) -> Similarity:
     left_over = scale * source_centred @ rotation.T - target_centred
     residual = float(np.sqrt((left_over**2).sum(axis=1).mean()) / scale)
     return Similarity(rotation, scale, translation, residual)
-
-
-def transform_offsets(offsets: FloatArray, similarity: Similarity, units_per_metre: float) -> FloatArray:
-    """Offsets in metres, template axes -> offsets in mesh units, mesh axes.
-
-    offsets: (..., 3) metres; units_per_metre: template units in one metre (the bundle's card)
-    """
-    matrix = (similarity.scale * units_per_metre) * similarity.rotation
-    flat = np.asarray(offsets, np.float32).reshape(-1, 3) @ matrix.T.astype(np.float32)
-    return flat.reshape(offsets.shape).astype(np.float32, copy=False)

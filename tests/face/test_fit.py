@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from codetalker_blender.contracts import FloatArray
 from codetalker_blender.errors import TargetError
-from codetalker_blender.face.fit import fit_similarity, transform_offsets
+from codetalker_blender.face.fit import fit_similarity
 
 
 def rotation(seed: int) -> NDArray[np.float64]:
@@ -42,7 +42,8 @@ def test_offsets_turn_and_grow_with_the_mesh(template: FloatArray) -> None:
     # The template is kept in units of 0.2 m: five units per metre.
     fit = fit_similarity((template * 5.0).astype(np.float32), mesh)
     moved = (50.0 * (template + offsets) * 5.0 @ turn.T).astype(np.float32)
-    np.testing.assert_allclose(mesh + transform_offsets(offsets, fit, 5.0), moved, atol=2e-4)
+    turned = offsets @ (fit.scale * 5.0 * fit.rotation).T
+    np.testing.assert_allclose(mesh + turned, moved, atol=2e-4)
 
 
 def test_another_identity_leaves_a_residual_in_millimetres(template: FloatArray) -> None:
@@ -59,7 +60,7 @@ def test_mirrored_mesh_moves_mirrored(template: FloatArray) -> None:
     fit = fit_similarity(template, template * mirror)
     assert fit.mirrored
     offsets = np.full((1, 200, 3), 0.01, np.float32)
-    np.testing.assert_allclose(transform_offsets(offsets, fit, 1.0), offsets * mirror, atol=1e-7)
+    np.testing.assert_allclose(offsets @ (fit.scale * fit.rotation).T, offsets * mirror, atol=1e-7)
 
 
 def test_flat_mesh_is_rotated_not_mirrored() -> None:
