@@ -37,11 +37,10 @@ class Carrier:
     rest: Floats
     known: Mapping[Address, float]
 
-    def standing(self, rig: bpy.types.Object) -> tuple[Floats, Floats]:
-        """(4, 4) of the bone in the evaluated rig's axes: as posed, and without our turns."""
+    def standing(self, rig: bpy.types.Object) -> tuple[Matrix, Matrix]:
+        """The bone's matrices in the evaluated rig's axes: as posed, and without our turns."""
         bone = rig.pose.bones[self.bone]
-        basis = self._resting(bone)
-        return np.array(bone.matrix), np.array(bone.matrix @ bone.matrix_basis.inverted_safe() @ basis)
+        return bone.matrix, bone.matrix @ bone.matrix_basis.inverted_safe() @ self._resting(bone)
 
     def carries(self, obj: bpy.types.Object) -> bool:
         """Whether an object hangs on the bone."""

@@ -7,9 +7,11 @@ without the turns of the head layer that are written now, since others take thei
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 from numpy.typing import NDArray
 
 from ...face.eyes import Eyes
@@ -124,11 +126,19 @@ def find(
 
 def _standing(
     obj: bpy.types.Object, carrier: Carrier | None, original: bpy.types.Object
-) -> tuple[Floats, ...]:
-    """Of an evaluated object; of the carrier's rig its bone as posed, and without our turns, too."""
-    own = (obj.matrix_world, obj.matrix_basis, turning.rest_basis(obj), obj.location)
+) -> tuple[list[Any], ...]:
+    """Of an evaluated object; of the carrier's rig its bone as posed, and without our turns, too.
+
+    Lists: numpy takes a thirtieth of a millisecond for each matrix of Blender's, and there are thousands.
+    """
     bone = carrier.standing(obj) if carrier is not None and original == carrier.rig else ()
-    return (*(np.array(one) for one in own), *bone)
+    rest = turning.rest_basis(obj)
+    own = (_rows(obj.matrix_world), _rows(obj.matrix_basis), _rows(rest), list(obj.location[:]))
+    return (*own, *map(_rows, bone))
+
+
+def _rows(matrix: Matrix) -> list[Any]:
+    return [list(row[:]) for row in matrix]
 
 
 def _directions(matrices: Floats) -> Floats:
