@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from bisect import bisect_left
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -95,10 +96,9 @@ def _lines(text: str, room: float, points: float) -> tuple[str, ...]:
         blf.size(_FONT, points)
         return max(blf.dimensions(_FONT, line)[0] for line in lines)
 
-    letters = max(len(text), 1)
-    while letters > 1 and widest(wrapped(letters)) > room:
-        letters -= 1
-    count = len(wrapped(letters))
-    while letters > 1 and len(wrapped(letters - 1)) == count:
-        letters -= 1
-    return tuple(wrapped(letters))
+    # Fewer letters to a line are narrower lines and more of them, so that neither needs to be counted down.
+    lengths = range(1, max(len(text), 1) + 1)
+    longest = max(1, bisect_left(lengths, True, key=lambda letters: widest(wrapped(letters)) > room))
+    count = len(wrapped(longest))
+    even = bisect_left(lengths[:longest], True, key=lambda letters: len(wrapped(letters)) <= count)
+    return tuple(wrapped(lengths[even]))
