@@ -165,6 +165,8 @@ def test_an_interrupted_run_says_so_and_leaves_nothing(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell's background jobs, and what they start, are born deaf to Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as run:
         assert run.stderr is not None
         while "speech" not in run.stderr.readline():  # the model is at work
