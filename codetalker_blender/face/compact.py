@@ -22,6 +22,8 @@ _FIRST_RANK = 64
 _CHUNK_FRAMES = 128
 #: The worst frames that stand for all while the number of shapes is being sought.
 _PROBE_FRAMES = 24
+#: Of the largest singular value: below it there is nothing but what float32 rounds off.
+_SMALLEST = 1e-7
 
 #: frames(rows) -> (n, 3V): those frames of the motion that shall be met
 _Frames = Callable[[NDArray[np.int64]], FloatArray]
@@ -117,15 +119,28 @@ def _reduce(weights: FloatArray, shapes: FloatArray, frames: _Frames, max_error:
     wide = weights.astype(np.float64)
     # Singular vectors over time, from the small Gram matrix of the shapes: X Xᵀ = W (B Bᵀ) Wᵀ.
     squares, axes = np.linalg.eigh(shapes.astype(np.float64) @ shapes.T.astype(np.float64))
-    left, sizes, _ = np.linalg.svd(wide @ (axes * np.sqrt(np.maximum(squares, 0.0))), full_matrices=False)
-    kept = max(1, int((sizes > 1e-9 * sizes[0]).sum()))
-    left = left[:, :kept]
+    left, sizes = _singular_vectors(wide @ (axes * np.sqrt(np.maximum(squares, 0.0))))
+    kept = len(sizes)
     peaks = np.abs(left).argmax(axis=0)
     scales = left[peaks, np.arange(kept)]  # signed, so that the largest weight is +1
     new_weights = np.clip(left / scales, -1.0, 1.0).astype(np.float32)
     new_shapes = ((left * scales).T @ wide).astype(np.float32) @ shapes
-    count, error = _smallest_count(new_weights, new_shapes, left * sizes[:kept], frames, max_error)
+    count, error = _smallest_count(new_weights, new_shapes, left * sizes, frames, max_error)
     return Reduced(Basis(new_weights[:, :count], new_shapes[:count]), error)
+
+
+def _singular_vectors(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The left singular vectors (T, K) of a matrix and their values, falling, down to what float32 can hold.
+
+    Once more by the small Gram matrix: LAPACK's own decomposition takes five times as long, and far longer
+    where other processes hold the cores among which it shares its work.
+    """
+    squares, axes = np.linalg.eigh(matrix.T @ matrix)
+    sizes = np.sqrt(np.maximum(squares[::-1], 0.0))
+    if sizes[0] == 0.0:
+        return np.eye(len(matrix), 1), sizes[:1]
+    kept = int((sizes > _SMALLEST * sizes[0]).sum())
+    return matrix @ axes[:, ::-1][:, :kept] / sizes[:kept], sizes[:kept]
 
 
 def _smallest_count(
