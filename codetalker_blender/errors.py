@@ -51,7 +51,8 @@ class Cancelled(Exception):
 
 def reason_of(error: Exception) -> str:
     """What one of Blender's operators says went wrong, as the end of a sentence without its full stop."""
-    return " ".join(str(error).split()).removeprefix("Error: ").rstrip(".")
+    lines = (line.strip().removeprefix("Error: ") for line in str(error).splitlines())
+    return " ".join(" ".join(lines).split()).rstrip(".")
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

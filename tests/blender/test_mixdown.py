@@ -137,11 +137,14 @@ def test_retimed_strip_in_a_meta_strip_is_cut_with_it(recording: Path) -> None:
 
 
 @needs_audio
-def test_sound_offset_is_mixed_down(recording: Path) -> None:
+@pytest.mark.parametrize("offset_s", [0.31, -0.6])
+def test_sound_offset_is_mixed_down(recording: Path, offset_s: float) -> None:
     strip = timeline.add_strip(recording, 20)
     if not hasattr(strip, "sound_offset"):
         pytest.skip("this Blender has no Sound Offset")
-    strip.sound_offset = 0.31
+    strip.sound_offset = offset_s
+    if offset_s < 0:
+        timeline.set_left(strip, 14)  # heard from there on: it plays earlier than where it lies
     source = locate(strip)
     assert source.is_mixed
     assert_is_what_is_heard(source)

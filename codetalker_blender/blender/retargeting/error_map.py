@@ -104,7 +104,7 @@ def _face_of(template: FloatArray, scene: bpy.types.Scene) -> tuple[IntArray, st
 
 def _place(face: bpy.types.Object, obj: bpy.types.Object, points: NDArray[np.float64]) -> None:
     """As tall as the object, standing beside it."""
-    corners = np.array([obj.matrix_world @ type(obj.location)(corner) for corner in obj.bound_box])
+    corners = heat_maps.corners_of(obj)
     low, high = corners.min(axis=0), corners.max(axis=0)
     size = np.ptp(points, axis=0)
     scale = float((high - low).max() / max(size.max(), 1e-9)) or 1.0

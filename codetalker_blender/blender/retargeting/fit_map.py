@@ -48,7 +48,7 @@ def show(obj: bpy.types.Object, scene: bpy.types.Scene) -> None:
     values = {DISTANCE: np.nan_to_num(distance, nan=-1.0)}
     copy = heat_maps.show(KIND, obj.name, target.rest, triangles, heat, values)
     scene.collection.objects.link(copy)
-    corners = np.array([obj.matrix_world @ type(obj.location)(corner) for corner in obj.bound_box])
+    corners = heat_maps.corners_of(obj)
     place = obj.matrix_world.copy()
     place.translation.x += (1.0 + _GAP) * float(np.ptp(corners[:, 0]))
     copy.matrix_world = place

@@ -79,6 +79,11 @@ def show(
     return made
 
 
+def corners_of(obj: bpy.types.Object) -> NDArray[np.float64]:
+    """(8, 3) the corners of the box around an object, in the world's axes."""
+    return np.array([obj.matrix_world @ type(obj.location)(corner) for corner in obj.bound_box])
+
+
 def _add_material(
     mesh: bpy.types.Mesh, kind: Kind, name: str, colour: tuple[float, float, float], limit: float
 ) -> None:

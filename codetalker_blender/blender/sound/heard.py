@@ -21,7 +21,7 @@ from .. import compat
 _TYPE_NAMES = {"SOUND": "sound", "MOVIECLIP": "movie clip", "META": "meta"}
 #: Handles are whole frames, the start of the file may be a hair beside one.
 _ROUNDING_FRAMES = 1e-3
-_PERHAPS_RETIMED = "perhaps retimed"
+_RETIMED, _PERHAPS_RETIMED = "retimed", "perhaps retimed"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def heard(scene: bpy.types.Scene, name: str) -> Heard:
     offset_s = 0.0
     trimmed = compat.strip_trim_start(strip)
     origin = compat.strip_content_start(strip) - trimmed
-    if not trimmed or unreadable in ("", _PERHAPS_RETIMED):
+    if unreadable in ("", _PERHAPS_RETIMED) or (unreadable == _RETIMED and not trimmed):
         # Handles may lie before the sound: there, nothing is heard.
         first = max(first, math.ceil(origin - _ROUNDING_FRAMES))
     if unreadable in ("", _PERHAPS_RETIMED):
@@ -141,7 +141,7 @@ def _file(strip: Any) -> tuple[Path, bool]:
 
 def _unreadable(strip: Any, metas: list[Any]) -> str:
     if any(compat.strip_is_retimed(item) for item in (strip, *metas)):
-        return "retimed"
+        return _RETIMED
     if compat.strip_sound_offset_s(strip):
         return "shifted by a Sound Offset"
     # Without audio nothing could be mixed, and a strip that cannot be heard is seldom a retimed one.

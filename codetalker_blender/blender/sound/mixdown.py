@@ -17,7 +17,7 @@ from typing import Any
 
 import bpy
 
-from ...errors import AudioError
+from ...errors import AudioError, reason_of
 from .. import compat
 from . import heard
 
@@ -141,5 +141,6 @@ def _mix(scene: bpy.types.Scene, first: int, end: int, name: str) -> bytes:
 
 def _failed(name: str, error: Exception) -> AudioError:
     log.warning("The mixdown of '%s' failed: %s", name, error)
-    reason = str(error).replace("Error:", "").strip().rstrip(".")
-    return AudioError(f"Blender cannot mix '{name}' down: {reason}.", "Use a WAV, FLAC, OGG or MP3 file.")
+    return AudioError(
+        f"Blender cannot mix '{name}' down: {reason_of(error)}.", "Use a WAV, FLAC, OGG or MP3 file."
+    )
