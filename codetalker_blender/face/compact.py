@@ -180,7 +180,7 @@ def _errors(
 ) -> NDArray[np.float64]:
     """(n,) for each of ``rows`` the largest distance of a vertex that the first ``count`` shapes leave."""
     found = np.empty(len(rows))
-    for part in _chunks(len(rows)):
+    for part in frame_parts(len(rows)):
         left_over = frames(rows[part]) - weights[rows[part], :count] @ shapes[:count]
         np.square(left_over, out=left_over)
         squares = left_over[:, 0::3] + left_over[:, 1::3]
@@ -189,5 +189,6 @@ def _errors(
     return found
 
 
-def _chunks(count: int) -> list[slice]:
+def frame_parts(count: int) -> list[slice]:
+    """Frames a few at a time."""
     return [slice(first, min(first + _CHUNK_FRAMES, count)) for first in range(0, count, _CHUNK_FRAMES)]

@@ -7,13 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..contracts import FloatArray
-from .compact import Basis
+from .compact import Basis, frame_parts
 
 #: A motion frame by frame, (T, V, 3) metres, or as a few shapes with their weights.
 MotionLike = FloatArray | Basis
-
-#: Frames that are compared or projected at a time.
-_CHUNK_FRAMES = 128
 
 
 def frame_count(motion: MotionLike) -> int:
@@ -26,7 +23,7 @@ def vertex_count(motion: MotionLike) -> int:
 
 def chunks(motion: MotionLike) -> Iterator[tuple[slice, FloatArray]]:
     """The motion's frames, flat (n, 3V), a few at a time."""
-    parts = [slice(first, first + _CHUNK_FRAMES) for first in range(0, frame_count(motion), _CHUNK_FRAMES)]
+    parts = frame_parts(frame_count(motion))
     if isinstance(motion, Basis):
         shapes = flat(motion.shapes)
         yield from ((part, motion.weights[part] @ shapes) for part in parts)
