@@ -46,7 +46,7 @@ sidebar/      operators.py                    the main buttons
               presets.py                      settings kept by name
               translations.py german.py       words in other languages
 headless/     clip.py console.py outputs.py render.py  one clip without a window and what it leaves
-              demo.py layer_options.py        the demo; the flags of layers
+              demo.py layer_options.py bounds.py  the demo; flags of layers; what numbers may be
 command_line.py  the command line inside Blender; command.py: of the bpy module
 """
 

@@ -30,6 +30,7 @@ from ..retargeting.follow import pause
 from ..runs import generation, jobs
 from ..sound import sources
 from . import layer_options, outputs
+from .bounds import check_bounds
 from .console import Bar, Clock, quiet
 
 #: What --output-mode says, and the object's own setting.
@@ -116,8 +117,10 @@ def check(options: argparse.Namespace) -> outputs.Wanted:
     """Refuse arguments that make no sense whatever is in the files; -> what is wanted.  Raises UserError."""
     if options.temperature is not None and not 0 <= options.temperature < math.inf:
         raise UserError(f"--variation is {options.temperature:g}.", "It must be a number, 0 or more.")
-    _check_whole("--seed", options.seed, 0, _MOST_SEED)
-    _check_whole("--start-frame", options.start_frame, -_MOST_FRAME, _MOST_FRAME)
+    if options.seed is not None:
+        check_bounds("--seed", options.seed, 0, _MOST_SEED)
+    if options.start_frame is not None:
+        check_bounds("--start-frame", options.start_frame, -_MOST_FRAME, _MOST_FRAME)
     if options.audio == "":
         raise UserError("No sound file is named after --audio.", "Name one.")
     if (options.audio is None) == (options.strip is None):
@@ -190,12 +193,6 @@ def make(options: argparse.Namespace, run_model: RunModel) -> dict[str, object]:
         "warnings": list(written.warnings),
         "stages": clock.seconds,
     }
-
-
-def _check_whole(flag: str, value: int | None, low: int, high: int) -> None:
-    """Raises UserError for a number that Blender would cut off or refuse."""
-    if value is not None and not low <= value <= high:
-        raise UserError(f"{flag} is {value}.", f"It must be from {low:,} to {high:,}.")
 
 
 def _target(name: str | None, scene: bpy.types.Scene) -> bpy.types.Object:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 
 import bpy
 
 from ...errors import UserError
+from .bounds import check_bounds
 
 #: Flag -> the property that it switches on.
 _LAYERS = {"blinks": "use_blinks", "head-motion": "use_head", "gaze": "use_gaze"}
@@ -48,18 +48,11 @@ def apply(options: argparse.Namespace, target: bpy.types.Object) -> None:
         if number is None:
             continue
         bounds = settings.bl_rna.properties[name]
-        if not (math.isfinite(number) and bounds.hard_min <= number <= bounds.hard_max):
-            raise UserError(
-                f"--{flag} is {number:g}.", f"It must be from {bounds.hard_min:g} to {bounds.hard_max:g}."
-            )
+        check_bounds(f"--{flag}", number, bounds.hard_min, bounds.hard_max)
         values[name] = number
     if options.layer_seed is not None:
         bounds = settings.bl_rna.properties["blink_seed"]
-        if not bounds.hard_min <= options.layer_seed <= bounds.hard_max:
-            raise UserError(
-                f"--layer-seed is {options.layer_seed}.",
-                f"It must be from {bounds.hard_min:,} to {bounds.hard_max:,}.",
-            )
+        check_bounds("--layer-seed", options.layer_seed, bounds.hard_min, bounds.hard_max)
         values |= dict.fromkeys(("blink_seed", "head_seed", "gaze_seed"), options.layer_seed)
     if options.turned is not None:
         turned: bpy.types.Object | None = bpy.data.objects.get(options.turned)
